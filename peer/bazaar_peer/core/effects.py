@@ -1,0 +1,143 @@
+"""Outputs of the core: what the adapter must do, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from bazaar_peer.core.messages import Answer, Message
+from bazaar_peer.core.types import PeerId
+
+
+class Send(Struct, frozen=True):
+    """Send to each of `to`; may be lost, never blocks."""
+
+    to: tuple[PeerId, ...]
+    message: Message
+
+
+class Hard(Struct, frozen=True, array_like=True):
+    """What a peer may never forget beside its journal: promise (S2), boot number, clock ticks (T2)."""
+
+    promised: int = 0
+    promised_to: int = -1
+    boot: int = 0
+    ticks: int = 0
+
+
+class WriteHard(Struct, frozen=True):
+    number: int
+    hard: Hard
+
+
+class WriteRecord(Struct, frozen=True):
+    """Append one encoded `Record` covering first..last; `chain` hash-chains it to all before (D1)."""
+
+    number: int
+    epoch: int
+    first: int
+    last: int
+    chain: bytes
+    blob: bytes
+
+
+class Truncate(Struct, frozen=True):
+    """Drop every record behind index `after`."""
+
+    number: int
+    after: int
+
+
+Write: TypeAlias = WriteHard | WriteRecord | Truncate
+"""Writes go through one ordered queue; `DiskDone(number)` says all up to it are durable (R4)."""
+
+
+class SaveCheckpoint(Struct, frozen=True):
+    """Write these parts atomically (C5), in slices; then `CheckpointSaved`."""
+
+    epoch: int
+    index: int
+    parts: Iterator[bytes]
+
+
+class Prune(Struct, frozen=True):
+    """Records up to this index are no longer needed (C1); archive them where asked."""
+
+    index: int
+
+
+class ReadPart(Struct, frozen=True):
+    """Read one part of the newest saved checkpoint for `peer`; answer with `PartRead`."""
+
+    peer: PeerId
+    number: int
+
+
+class StorePart(Struct, frozen=True):
+    """Keep a part of a foreign checkpoint in a temporary file; number 0 begins it anew."""
+
+    index: int
+    number: int
+    data: bytes
+
+
+class InstallCheckpoint(Struct, frozen=True):
+    """Make the stored parts the checkpoint; drop the journal up to it, or, if not `keep_suffix`,
+    whole (C3, C5); then `Installed`. In order with the writes before and after it."""
+
+    number: int
+    epoch: int
+    index: int
+    chain: bytes
+    keep_suffix: bool
+
+
+class Reply(Struct, frozen=True):
+    """To a client's request; `answer` None: no committed outcome, `status` says why."""
+
+    request: int
+    status: int
+    answer: Answer | None
+
+
+class ReadReady(Struct, frozen=True):
+    """The applied state may be read now for this request."""
+
+    request: int
+
+
+class Note(Struct, frozen=True):
+    """Telemetry: something worth a log line or a counter. `fields` are plain values."""
+
+    kind: str
+    fields: dict[str, int | str]
+
+
+class Left(Struct, frozen=True):
+    """The peer handed over and owes nobody an answer: the process may exit."""
+
+
+class Halt(Struct, frozen=True):
+    """The process must exit now and start from its disk; nothing after this effect is done."""
+
+    reason: str
+
+
+Effect: TypeAlias = (
+    Send
+    | WriteHard
+    | WriteRecord
+    | Truncate
+    | SaveCheckpoint
+    | Prune
+    | ReadPart
+    | StorePart
+    | InstallCheckpoint
+    | Reply
+    | ReadReady
+    | Note
+    | Left
+    | Halt
+)

@@ -1,0 +1,320 @@
+"""What crosses a wire or touches a disk: ring messages and journal records, decoded = validated.
+
+Sender, ring id and incarnation stand in the connection's `Hello` (R5): the transport hands every
+message in together with the peer that the connection belongs to, so a message names its epoch only.
+A `Record` is one batch, the journal's unit of writing, sending, comparing and truncating: batches
+are never split, so positions in the journal are ends of records.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from bazaar_peer.core.types import Limits
+
+# ---- journal ---------------------------------------------------------------------------------
+
+COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER = range(4)
+"""Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot."""
+
+
+class Submission(Struct, frozen=True, array_like=True, tag="s"):
+    """A numbered command on its way into the journal, and the entry it becomes there.
+
+    `number` counts within `session`; `floor` is the lowest number still waited for. `digest` is
+    the body's hash (R13 a, c); `received` the log time at which ingress looked the key up; `stamp`
+    the vector clock made once at ingress (T1), by component. For OPEN_PEER: session 0, number =
+    boot number, client = the peer's component name.
+    """
+
+    session: int
+    number: int
+    floor: int
+    kind: int
+    client: str
+    key: str
+    digest: int
+    received: int
+    stamp: dict[int, int]
+    body: bytes
+
+
+class EpochStarted(Struct, frozen=True, array_like=True, tag="e"):
+    """The first entry of a reign."""
+
+    trader: int
+
+
+class Member(Struct, frozen=True, array_like=True):
+    """A peer of the ring under one incarnation (R14)."""
+
+    id: int
+    incarnation: int
+    voter: bool = True
+
+
+class MembersChanged(Struct, frozen=True, array_like=True, tag="m"):
+    """The members from this entry on (R9); the genesis one also fixes ring, limits and market."""
+
+    members: tuple[Member, ...]
+    ring: str
+    limits: Limits
+    machine: bytes = b""
+    """The machine's own settings, opaque to the core."""
+
+
+class VersionRaised(Struct, frozen=True, array_like=True, tag="v"):
+    """Entries behind this one are applied by this version (U1)."""
+
+    version: int
+
+
+Entry: TypeAlias = Submission | EpochStarted | MembersChanged | VersionRaised
+
+
+class Record(Struct, frozen=True, array_like=True):
+    """One batch: entries `first … first + len(entries) - 1` of `epoch`.
+
+    `committed` is the trader's commit index at the cut (D1: what is known durable); `elapsed_ms`
+    the trader's monotonic milliseconds since its previous record (R13 d).
+    """
+
+    epoch: int
+    first: int
+    committed: int
+    elapsed_ms: int
+    entries: list[Entry]
+
+
+# ---- nomination ------------------------------------------------------------------------------
+
+
+class Standing(Struct, frozen=True, array_like=True):
+    """A member's line in a tally."""
+
+    id: int
+    epoch: int
+    index: int
+    leaving: bool = False
+
+
+class Election(Struct, frozen=True, array_like=True, tag=1):
+    """The ring's token (N1)."""
+
+    replaces: int
+    initiator: int
+    token: int
+    tally: tuple[Standing, ...]
+
+
+class TokenTaken(Struct, frozen=True, array_like=True, tag=2):
+    """Hop acknowledgement: the receiver has the token now."""
+
+    initiator: int
+    token: int
+
+
+class TraderAlive(Struct, frozen=True, array_like=True, tag=3):
+    """Answer to `Election` or `IWon` by who still hears a trader (N3)."""
+
+    epoch: int
+    asked: int
+    """`replaces` of the token or epoch of the `IWon` that this answers."""
+
+
+class Nominated(Struct, frozen=True, array_like=True, tag=4):
+    """To the nominee: the tally wants it. `transfer` = epoch of the trader that hands over, or 0."""
+
+    replaces: int
+    transfer: int
+    tally: tuple[Standing, ...]
+
+
+class Poll(Struct, frozen=True, array_like=True, tag=5):
+    """Direct question to every member after a failed token (N4)."""
+
+    token: int
+
+
+class PollAnswer(Struct, frozen=True, array_like=True, tag=6):
+    token: int
+    standing: Standing
+    hears: bool
+
+
+# ---- investiture -----------------------------------------------------------------------------
+
+
+class IWon(Struct, frozen=True, array_like=True, tag=10):
+    epoch: int
+    transfer: int
+
+
+class Promise(Struct, frozen=True, array_like=True, tag=11):
+    """A durable promise, and where the promiser's journal ends at that place of its disk queue."""
+
+    epoch: int
+    last_epoch: int
+    last_index: int
+    members: tuple[Member, ...]
+
+
+class Refused(Struct, frozen=True, array_like=True, tag=12):
+    """A message of a lower epoch; names the epoch promised."""
+
+    epoch: int
+
+
+class Fetch(Struct, frozen=True, array_like=True, tag=13):
+    """A nominee asks the best journal's owner for what lies behind a position (R8)."""
+
+    epoch: int
+    after_epoch: int
+    after_index: int
+
+
+class Chunk(Struct, frozen=True, array_like=True, tag=14):
+    """Answer to `Fetch`: records behind `prev`; `hint` ≥ 0 instead: no match there, ask from hint."""
+
+    epoch: int
+    prev_epoch: int
+    prev_index: int
+    records: list[bytes]
+    hint: int = -1
+
+
+# ---- replication -----------------------------------------------------------------------------
+
+
+class Append(Struct, frozen=True, array_like=True, tag=20):
+    """Records behind `prev`, or none: a heartbeat. `round` counts the Appends of a reign (R5)."""
+
+    epoch: int
+    round: int
+    prev_epoch: int
+    prev_index: int
+    commit: int
+    records: list[bytes]
+    clock: dict[int, int]
+
+
+class Appended(Struct, frozen=True, array_like=True, tag=21):
+    """Durable up to `match` of this reign's journal; newest round seen; hash at an index (H1)."""
+
+    epoch: int
+    round: int
+    match: int
+    clock: dict[int, int]
+    version: int
+    hash_index: int
+    hash: int
+
+
+class AppendRefused(Struct, frozen=True, array_like=True, tag=22):
+    """The journal does not match at prev; `hint` is a place where it may."""
+
+    epoch: int
+    round: int
+    hint: int
+
+
+class Part(Struct, frozen=True, array_like=True, tag=23):
+    """A part of the checkpoint at (base_epoch, base_index), for who lacks pruned records (C4)."""
+
+    epoch: int
+    base_epoch: int
+    base_index: int
+    number: int
+    last: bool
+    data: bytes
+
+
+class PartTaken(Struct, frozen=True, array_like=True, tag=24):
+    epoch: int
+    base_index: int
+    number: int
+
+
+class StateDiffers(Struct, frozen=True, array_like=True, tag=25):
+    """A majority has another state hash at this index: rebuild (H1)."""
+
+    epoch: int
+    index: int
+
+
+# ---- requests --------------------------------------------------------------------------------
+
+
+class Submit(Struct, frozen=True, array_like=True, tag=30):
+    submissions: list[Submission]
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """The outcome of a committed submission; `status` is one of outcomes.py, `body` the machine's."""
+
+    session: int
+    number: int
+    digest: int
+    status: int
+    index: int
+    epoch: int
+    body: bytes
+
+
+class Answers(Struct, frozen=True, array_like=True, tag=31):
+    """`commit` lets the ingress peer apply what its client was told."""
+
+    epoch: int
+    commit: int
+    answers: list[Answer]
+
+
+class NotTrader(Struct, frozen=True, array_like=True, tag=32):
+    """Never forwarded again: whoever asked waits for a reign (R13 e, row 52)."""
+
+    epoch: int
+    hint: int
+
+
+class ReadIndex(Struct, frozen=True, array_like=True, tag=33):
+    read: int
+
+
+class ReadAt(Struct, frozen=True, array_like=True, tag=34):
+    """A read that was asked before this answer may be served once `index` is applied (R12)."""
+
+    read: int
+    index: int
+
+
+Message: TypeAlias = (
+    Election
+    | TokenTaken
+    | TraderAlive
+    | Nominated
+    | Poll
+    | PollAnswer
+    | IWon
+    | Promise
+    | Refused
+    | Fetch
+    | Chunk
+    | Append
+    | Appended
+    | AppendRefused
+    | Part
+    | PartTaken
+    | StateDiffers
+    | Submit
+    | Answers
+    | NotTrader
+    | ReadIndex
+    | ReadAt
+)
+
+encode = msgspec.msgpack.Encoder().encode
+decode_message = msgspec.msgpack.Decoder(Message).decode
+decode_record = msgspec.msgpack.Decoder(Record).decode

@@ -1,0 +1,70 @@
+"""The words every other module of the core speaks.
+
+Ids and counters are plain integers under names of their own; times are integer nanoseconds of a
+monotonic clock that the adapter hands in; a `Position` orders journals (last epoch, last index).
+"""
+
+from __future__ import annotations
+
+from typing import NewType, TypeAlias
+
+from msgspec import Struct
+
+PeerId = NewType("PeerId", int)
+Epoch = NewType("Epoch", int)
+Index = NewType("Index", int)
+Nanos: TypeAlias = int
+Position: TypeAlias = tuple[int, int]
+"""(epoch, index) of a journal's last entry; tuples compare as R9's "best journal" needs."""
+
+MS: Nanos = 1_000_000
+SECOND: Nanos = 1000 * MS
+NOBODY = PeerId(-1)
+ORIGIN: Position = (0, 0)
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """How long a peer waits for what; nanoseconds. Defaults are those of one machine."""
+
+    heartbeat_interval: Nanos = 40 * MS
+    heartbeat_timeout: Nanos = 150 * MS
+    """Also the election timeout, and the time after which an unanswered submission goes out again."""
+    step: Nanos = 25 * MS
+    """Start of one more initiator (ring position after the lost trader), unit of jitter (N6, N8)."""
+    hop_timeout: Nanos = 20 * MS
+    """A token not taken over by then goes to the next successor."""
+    retry: Nanos = 2 * MS
+    """Next try after `TraderAlive` while the trader's closed connection proves its death."""
+
+
+class Limits(Struct, frozen=True, array_like=True):
+    """Bounds that decide outcomes: replicated in the genesis entry, the same on every peer (R13)."""
+
+    sessions: int = 1024
+    peer_window: int = 16_384
+    client_window: int = 1024
+    keys: int = 262_144
+    key_retention_ms: int = 120_000
+    session_retention_ms: int = 600_000
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """One peer's settings; none of them may change an outcome (those are `Limits`)."""
+
+    me: PeerId
+    ring: str
+    timing: Timing = Timing()
+    election: str = "ring"
+    catch_up_limit: int = 1024
+    """A nominee may be this many entries behind the best journal of the tally (N4 halves it)."""
+    batch_max: int = 4096
+    """Entries in one batch at most."""
+    queue_max: int = 65_536
+    """Submissions that a trader or nominee queues at most."""
+    ingress_max: int = 8192
+    """Requests that one peer has under way at most; one more is answered 429."""
+    checkpoint_entries: int = 20_000
+    journal_max_bytes: int = 256 * 1024 * 1024
+    """Journal kept for a slow follower at most; it copies a checkpoint beyond that (C1)."""
+    chunk_bytes: int = 256 * 1024
+    lag_limit: int = 10_000
