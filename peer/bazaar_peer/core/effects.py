@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from bazaar_peer.core.messages import Answer, Message
+from bazaar_peer.core.messages import Answer, Message, Stored
 from bazaar_peer.core.types import PeerId
 
 
@@ -27,20 +27,29 @@ class Hard(Struct, frozen=True, array_like=True):
     ticks: int = 0
 
 
+class Recovered(Struct, frozen=True, kw_only=True):
+    """What a volume holds, audited by the store, as a peer starts from it."""
+
+    hard: Hard
+    base_epoch: int = 0
+    base_index: int = 0
+    base_chain: bytes = b""
+    parts: list[bytes] = []
+    """Parts of the checkpoint at the base, or none."""
+    records: list[Stored] = []
+    """The journal behind the base, in order."""
+
+
 class WriteHard(Struct, frozen=True):
     number: int
     hard: Hard
 
 
 class WriteRecord(Struct, frozen=True):
-    """Append one encoded `Record` covering first..last; `chain` hash-chains it to all before (D1)."""
+    """Append one record to the journal."""
 
     number: int
-    epoch: int
-    first: int
-    last: int
-    chain: bytes
-    blob: bytes
+    record: Stored
 
 
 class Truncate(Struct, frozen=True):

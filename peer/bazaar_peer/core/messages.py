@@ -89,6 +89,16 @@ class Record(Struct, frozen=True, array_like=True):
     entries: list[Entry]
 
 
+class Stored(Struct, frozen=True):
+    """An encoded `Record` with its place; `chain` hash-chains it to all before it (D1)."""
+
+    epoch: int
+    first: int
+    last: int
+    chain: bytes
+    blob: bytes
+
+
 # ---- nomination ------------------------------------------------------------------------------
 
 
