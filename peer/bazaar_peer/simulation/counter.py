@@ -19,7 +19,7 @@ _decode = msgspec.msgpack.Decoder(Add).decode
 
 
 class Counter(Machine):
-    """Answers `Add(n)` with `{"value": v}`, v = the sum so far; what is no `Add` changes nothing."""
+    """Answers `Add(n)` with `{"value": sum so far}`; what is no `Add` changes nothing."""
 
     def __init__(self) -> None:
         self.value = 0
