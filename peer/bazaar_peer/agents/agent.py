@@ -8,8 +8,8 @@ A buyer orders at a steady rate, whatever the answers. A seller acts once a peri
   that ran dry, because orders that found nothing do not show.
 - It offers its own item up to `COVER` periods of demand, and any item that has less than one left.
   So stock follows demand, and is bounded by COVER × demand × sellers even if all act at once.
-- Its lot still there: it sets another price, or takes the lot back if there is far too much.
-  Its lot sold out: it turns to another item.
+- It takes goods back if there are far too many; else it sets another price for its lot, or, if
+  that is sold out, turns to another item.
 """
 
 from __future__ import annotations
@@ -164,16 +164,17 @@ class Agent:
             self._demand[item] = max(DEMAND_MIN, min(guess, QUANTITY_MAX // COVER))
 
     def _tend_lot(self) -> list[Command]:
-        """Re-price the own lot, take it back, or turn to another item when it is sold."""
-        if self._lot not in self._lots:
-            self._lot = next((lot for lot, (item, _) in self._lots.items()), 0)
-            short = [i for i in self.items if self._on_offer[i] < COVER * self._demand[i]]
-            self._item = self._any(tuple(short) or self.items)
-            return []
-        item, left = self._lots[self._lot]
-        if self._on_offer[item] > 2 * COVER * self._demand[item]:
-            return [Withdraw(self._lot, left)]
-        return [Reprice(self._lot, self._price())]
+        """Take back what is far too much; else re-price the own lot, or turn to another item."""
+        for lot, (item, left) in self._lots.items():
+            enough = COVER * self._demand[item]
+            if self._on_offer[item] > 2 * enough:
+                return [Withdraw(lot, min(left, self._on_offer[item] - enough))]
+        if self._lot in self._lots:
+            return [Reprice(self._lot, self._price())]
+        self._lot = next(iter(self._lots), 0)
+        short = [i for i in self.items if self._on_offer[i] < COVER * self._demand[i]]
+        self._item = self._any(tuple(short) or self.items)
+        return []
 
     def _price(self) -> int:
         return PRICE_LOW + self._below(PRICE_HIGH - PRICE_LOW + 1)
