@@ -19,7 +19,7 @@ class Send(Struct, frozen=True):
 
 
 class Hard(Struct, frozen=True, array_like=True):
-    """What a peer may never forget beside its journal: promise (S2), boot number, clock ticks (T2)."""
+    """What a peer may never forget beside its journal: promise (S2), boot, clock ticks (T2)."""
 
     promised: int = 0
     promised_to: int = -1
@@ -93,8 +93,10 @@ class StorePart(Struct, frozen=True):
 
 
 class InstallCheckpoint(Struct, frozen=True):
-    """Make the stored parts the checkpoint; drop the journal up to it, or, if not `keep_suffix`,
-    whole (C3, C5); then `Installed`. In order with the writes before and after it."""
+    """Make the stored parts the checkpoint, in order with the writes around it; then `Installed`.
+
+    The journal is dropped up to it, or whole if not `keep_suffix` (C3, C5).
+    """
 
     number: int
     epoch: int

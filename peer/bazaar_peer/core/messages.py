@@ -26,8 +26,8 @@ class Submission(Struct, frozen=True, array_like=True, tag="s"):
 
     `number` counts within `session`; `floor` is the lowest number still waited for. `digest` is
     the body's hash (R13 a, c); `received` the log time at which ingress looked the key up; `stamp`
-    the vector clock made once at ingress (T1), by component. For OPEN_PEER: session 0, number =
-    boot number, client = the peer's component name.
+    the vector clock made once at ingress (T1), by component. For OPEN_PEER: session = -1 - the
+    peer's component, number = boot number, client = the component's name.
     """
 
     session: int
@@ -79,13 +79,16 @@ class Record(Struct, frozen=True, array_like=True):
     """One batch: entries `first … first + len(entries) - 1` of `epoch`.
 
     `committed` is the trader's commit index at the cut (D1: what is known durable); `elapsed_ms`
-    the trader's monotonic milliseconds since its previous record (R13 d).
+    the trader's monotonic milliseconds since its previous record (R13 d). `clock` is the trader's
+    vector clock at the cut: it dominates every stamp in the batch, so that who has the record and
+    merges it once is causally behind all its entries (T5).
     """
 
     epoch: int
     first: int
     committed: int
     elapsed_ms: int
+    clock: dict[int, int]
     entries: list[Entry]
 
 
@@ -136,7 +139,7 @@ class TraderAlive(Struct, frozen=True, array_like=True, tag=3):
 
 
 class Nominated(Struct, frozen=True, array_like=True, tag=4):
-    """To the nominee: the tally wants it. `transfer` = epoch of the trader that hands over, or 0."""
+    """To the nominee: the tally wants it; `transfer` = epoch of the trader handing over, or 0."""
 
     replaces: int
     transfer: int
@@ -187,7 +190,7 @@ class Fetch(Struct, frozen=True, array_like=True, tag=13):
 
 
 class Chunk(Struct, frozen=True, array_like=True, tag=14):
-    """Answer to `Fetch`: records behind `prev`; `hint` ≥ 0 instead: no match there, ask from hint."""
+    """Answer to `Fetch`: records behind `prev`, or a `hint` ≥ 0: no match there, ask from hint."""
 
     epoch: int
     prev_epoch: int
@@ -200,13 +203,17 @@ class Chunk(Struct, frozen=True, array_like=True, tag=14):
 
 
 class Append(Struct, frozen=True, array_like=True, tag=20):
-    """Records behind `prev`, or none: a heartbeat. `round` counts the Appends of a reign (R5)."""
+    """Records behind `prev`, or none: a heartbeat; `round` counts a reign's Appends (R5).
+
+    `keep`: records behind this index may still be asked for by a slow follower (C1).
+    """
 
     epoch: int
     round: int
     prev_epoch: int
     prev_index: int
     commit: int
+    keep: int
     records: list[bytes]
     clock: dict[int, int]
 
@@ -259,11 +266,14 @@ class StateDiffers(Struct, frozen=True, array_like=True, tag=25):
 
 
 class Submit(Struct, frozen=True, array_like=True, tag=30):
+    """`clock` dominates the stamps of all submissions in it."""
+
     submissions: list[Submission]
+    clock: dict[int, int]
 
 
 class Answer(Struct, frozen=True, array_like=True):
-    """The outcome of a committed submission; `status` is one of outcomes.py, `body` the machine's."""
+    """The outcome of a committed submission; `status` as in outcomes.py, `body` the machine's."""
 
     session: int
     number: int
@@ -272,6 +282,12 @@ class Answer(Struct, frozen=True, array_like=True):
     index: int
     epoch: int
     body: bytes
+
+
+def answer_of(name: tuple[int, int], outcome: tuple[int, int, int, int, bytes]) -> Answer:
+    """Pair a number's name (session, number) with its outcome."""
+    digest, status, index, epoch, body = outcome
+    return Answer(name[0], name[1], digest, status, index, epoch, body)
 
 
 class Answers(Struct, frozen=True, array_like=True, tag=31):

@@ -6,6 +6,7 @@ monotonic clock that the adapter hands in; a `Position` orders journals (last ep
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import NewType, TypeAlias
 
 from msgspec import Struct
@@ -23,14 +24,22 @@ NOBODY = PeerId(-1)
 ORIGIN: Position = (0, 0)
 
 
+class Role(Enum):
+    """What a peer is in the ring's protocol right now."""
+
+    FOLLOWER = "follower"
+    NOMINEE = "nominee"
+    TRADER = "trader"
+
+
 class Timing(Struct, frozen=True, kw_only=True):
     """How long a peer waits for what; nanoseconds. Defaults are those of one machine."""
 
     heartbeat_interval: Nanos = 40 * MS
     heartbeat_timeout: Nanos = 150 * MS
-    """Also the election timeout, and the time after which an unanswered submission goes out again."""
+    """Also the election timeout, and how long a submission goes unanswered before it is re-sent."""
     step: Nanos = 25 * MS
-    """Start of one more initiator (ring position after the lost trader), unit of jitter (N6, N8)."""
+    """Delay of one more initiator (ring position behind the lost trader); unit of jitter (N6)."""
     hop_timeout: Nanos = 20 * MS
     """A token not taken over by then goes to the next successor."""
     retry: Nanos = 2 * MS
@@ -38,7 +47,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, array_like=True):
-    """Bounds that decide outcomes: replicated in the genesis entry, the same on every peer (R13)."""
+    """Bounds that decide outcomes: in the genesis entry, the same on every peer (R13)."""
 
     sessions: int = 1024
     peer_window: int = 16_384

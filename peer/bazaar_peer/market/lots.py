@@ -48,11 +48,13 @@ class Lots:
 
     def put(self, lot: int, value: Lot) -> None:
         """Add a lot with a number above all others, or replace one."""
-        self._writable(lot >> SHELF_BITS)[lot] = value
+        number = lot >> SHELF_BITS
+        shelf = self._shelves[number] if number in self._own else self._claim(number)
+        shelf[lot] = value
 
     def drop(self, lot: int) -> None:
         number = lot >> SHELF_BITS
-        shelf = self._writable(number)
+        shelf = self._shelves[number] if number in self._own else self._claim(number)
         del shelf[lot]
         if not shelf:
             del self._shelves[number]
@@ -74,9 +76,7 @@ class Lots:
         self._own.clear()
         return chain.from_iterable(shelf.items() for shelf in list(self._shelves.values()))
 
-    def _writable(self, number: int) -> dict[int, Lot]:
-        if number in self._own:
-            return self._shelves[number]
+    def _claim(self, number: int) -> dict[int, Lot]:
         shelf = dict(self._shelves.get(number, ()))
         self._shelves[number] = shelf
         self._own.add(number)

@@ -124,36 +124,38 @@ class Market(Machine):
         item, quantity = order.item, order.quantity
         if self.on_offer.get(item, 0) < quantity:
             return UNAVAILABLE
-        parts = self._choose(item, quantity)
-        if not parts:
+        chosen = self._choose(item, quantity)
+        if not chosen:
             return UNAVAILABLE
-        paid = 0
-        for part in parts:
-            self._take(part.lot, part.quantity)
+        parts, paid = [], 0
+        for lot, value, taken in chosen:
+            self._take(lot, value, taken)
+            part = Part(lot, value[1], taken, value[2])
             paid += self._credit(part, context.trader)
+            parts.append(part)
         self.sold[item] = self.sold.get(item, 0) + quantity
         self.paid[order.buyer] = self.paid.get(order.buyer, 0) + paid
         result = encode_result(Filled(parts, paid))
         self.recent.append(Trade(context.index, order.buyer, item, quantity, paid, result))
         return result
 
-    def _choose(self, item: str, quantity: int) -> list[Part]:
-        """Parts from the cheapest lots, then the oldest; none if it would take too many."""
+    def _choose(self, item: str, quantity: int) -> list[tuple[int, Lot, int]]:
+        """What to take from the cheapest lots, then the oldest; nothing if they are too many."""
         book, get = self.books[item], self.lots.get
         lot = book.cheapest()
-        found = get(lot)
-        assert found is not None
-        if found[3] >= quantity:  # the usual case
-            return [Part(lot, found[1], quantity, found[2])]
-        parts = []
+        value = get(lot)
+        assert value is not None
+        if value[3] >= quantity:  # the usual case
+            return [(lot, value, quantity)]
+        chosen = []
         for lot in islice(book, PARTS_MAX):
-            found = get(lot)
-            assert found is not None
-            _, seller, price, left = found
-            parts.append(Part(lot, seller, min(left, quantity), price))
-            quantity -= left
-            if quantity <= 0:
-                return parts
+            value = get(lot)
+            assert value is not None
+            taken = min(value[3], quantity)
+            chosen.append((lot, value, taken))
+            quantity -= taken
+            if not quantity:
+                return chosen
         return []
 
     def _credit(self, part: Part, trader: int) -> int:
@@ -165,11 +167,9 @@ class Market(Machine):
             self.commission[account] = self.commission.get(account, 0) + share
         return due
 
-    def _take(self, lot: int, quantity: int) -> None:
+    def _take(self, lot: int, value: Lot, quantity: int) -> None:
         """Take goods off a lot that has them; a lot without goods is gone."""
-        found = self.lots.get(lot)
-        assert found is not None
-        item, seller, price, left = found
+        item, seller, price, left = value
         assert left >= quantity
         if left > quantity:
             self.lots.put(lot, (item, seller, price, left - quantity))
@@ -198,7 +198,7 @@ class Market(Machine):
         found = self.lots.get(lot)
         if found is None or found[3] < quantity:
             return UNAVAILABLE
-        self._take(lot, quantity)
+        self._take(lot, found, quantity)
         self.withdrawn[found[0]] = self.withdrawn.get(found[0], 0) + quantity
         return encode_result(Withdrawn(lot, quantity))
 

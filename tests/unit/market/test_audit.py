@@ -47,10 +47,8 @@ class DepositDoubled(Market):
 
 
 class SaleFromNowhere(Market):
-    def _take(self, lot: int, quantity: int) -> None:
-        found = self.lots.get(lot)
-        assert found is not None
-        self.on_offer[found[0]] -= quantity
+    def _take(self, lot: int, value: Lot, quantity: int) -> None:
+        self.on_offer[value[0]] -= quantity
 
 
 class BookForgotten(Market):

@@ -1,0 +1,60 @@
+"""Bully nomination (Garcia-Molina 1982) behind the same interface: ask everybody, highest wins.
+
+The initiator polls all members at once; when everybody linked has answered, or the hop timeout has
+passed with answers of a majority, the highest able id of the tally is nominated. A member that
+hears a trader ends the attempt, as in the ring.
+"""
+
+from __future__ import annotations
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core import quorum
+from bazaar_peer.core.nominator import EXCLUDED_ROUNDS, Nominator
+from bazaar_peer.core.types import PeerId
+
+
+class Bully(Nominator):
+    """A poll of all members is the whole attempt."""
+
+    def gathering(self) -> bool:
+        return self.polling != 0
+
+    def start(self) -> None:
+        self.poll()
+        if self.polling:
+            self.poll_until = self.peer.now + self.peer.timing.hop_timeout
+
+    def on_election(self, sender: PeerId, message: msg.Election) -> None:
+        """Take the hop of a ring's token, so that a mixed ring's initiator goes on to a poll."""
+        self.peer.send(sender, msg.TokenTaken(message.initiator, message.token))
+
+    def on_token_taken(self, sender: PeerId, message: msg.TokenTaken) -> None:
+        """Nothing to do: no token ever starts here."""
+
+    def _poll_progress(self) -> None:
+        peer = self.peer
+        if any(answer.hears for answer in self.tally.values()):
+            self.on_trader_alive(peer.me, msg.TraderAlive(peer.epoch, peer.epoch))
+            return
+        if self.failed >= EXCLUDED_ROUNDS:
+            super()._poll_progress()  # N4: nominees failed, so who reaches a majority stands
+            return
+        waiting = [v for v in peer.voters if v in peer.linked and v not in self.tally]
+        if peer.follower.trader in waiting:
+            waiting.remove(peer.follower.trader)
+        if not waiting:
+            self._close()
+
+    def _close(self) -> None:
+        """Nominate the highest of a majority's tally, oneself when nobody higher answered."""
+        tally = tuple(answer.standing for answer in self.tally.values())
+        self._idle()
+        if quorum.reached(self.peer.voters, [s.id for s in tally]):
+            self.nominate(tally)
+        else:
+            self._failed()
+
+    def tick(self) -> None:
+        if self.polling and self.peer.now >= self.poll_until and not self.peer.hearing():
+            self._close()
+        super().tick()

@@ -1,0 +1,98 @@
+"""Leaving well (R11): the post closes, the successor catches up, and goes through an election.
+
+The trader keeps its reign and its queue until it sees a higher epoch; after an election timeout
+without one it names the next successor or opens the post again. Who leaves is never nominated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.effects import Left
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+    from bazaar_peer.core.trader import Trader
+
+NEVER: Nanos = 1 << 62
+
+
+class HandOver:
+    """A hand-over under way; `closed` says that no batch is cut meanwhile."""
+
+    def __init__(self, peer: Peer, trader: Trader) -> None:
+        self.peer = peer
+        self.trader = trader
+        self.stop()
+
+    def stop(self) -> None:
+        self.closed = False
+        self.wish = NOBODY
+        self.successor = NOBODY
+        self.until: Nanos = NEVER
+        self.named = False
+        self.tried: list[PeerId] = []
+
+    def begin(self, wish: PeerId) -> None:
+        """Start to hand over, to `wish` if it is a voter that can be reached."""
+        peer = self.peer
+        if peer.role is not Role.TRADER or self.closed:
+            return
+        self.closed, self.wish, self.tried = True, wish, []
+        peer.note("hand_over", epoch=self.trader.epoch, wish=wish)
+        self._choose()
+
+    def _choose(self) -> None:
+        """Take the wish, or the most caught up, highest id among equals; else open again."""
+        peer, progress = self.peer, self.trader.progress
+        able = [
+            v for v in peer.voters if v in progress and v in peer.linked and v not in self.tried
+        ]
+        able = [self.wish] if self.wish in able else able
+        if not able:
+            self._give_up()
+            return
+        self.successor = max(able, key=lambda v: (progress[v].match, v))
+        self.tried.append(self.successor)
+        self.named = False
+        self.until = peer.now + peer.timing.heartbeat_timeout
+        self.advance()
+
+    def _give_up(self) -> None:
+        """Nobody to hand over to: trade on; who leaves tries again after an election timeout."""
+        peer = self.peer
+        leaving, alone = peer.leaving, len(peer.voters) == 1
+        pending = self.trader.post.pending or peer.journal.last[1] > peer.commit
+        self.stop()
+        if leaving:
+            self.until = peer.now + peer.timing.heartbeat_timeout
+            if alone and not pending and peer.ingress.idle:
+                peer.effects.append(Left())
+        else:
+            peer.note("post_reopened", epoch=self.trader.epoch)
+
+    def advance(self) -> None:
+        """Nominate the successor once it has everything, and everything is committed."""
+        peer, trader = self.peer, self.trader
+        if not self.closed or self.named or self.successor == NOBODY:
+            return
+        last = peer.journal.last[1]
+        if trader.progress[self.successor].match == last == peer.commit and trader.open:
+            self.named = True
+            peer.send(self.successor, msg.Nominated(trader.epoch, trader.epoch, ()))
+            peer.note("successor_named", epoch=trader.epoch, successor=self.successor)
+
+    def deadline(self) -> Nanos:
+        return self.until
+
+    def tick(self) -> None:
+        peer = self.peer
+        if self.closed and self.successor not in peer.linked:
+            self._choose()
+        elif peer.now >= self.until:
+            if self.closed:
+                self._choose()
+            elif peer.leaving:
+                self.begin(NOBODY)

@@ -1,0 +1,259 @@
+"""Who should lead: what ring and bully nomination share (N2–N8). No effect on safety.
+
+A peer that hears no trader waits heartbeat.timeout plus a step for each ring position behind the
+lost one (nothing, if the trader's closed connection proves its death), then starts an attempt. An
+attempt gathers a tally of a majority and nominates one of it; a nominee that does not begin to
+reign is left out of the next three rounds, and the n-th failed attempt waits
+uniform(0, 2^min(n, 4)) steps (N6).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core import quorum
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+
+NEVER: Nanos = 1 << 62
+EXCLUDED_ROUNDS = 3
+FAILED_MAX = 4
+TALLY_MAX = 1024
+
+
+class Nominator(ABC):
+    """One peer's part in nominations; subclasses gather the tally."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.failed = 0
+        """Attempts that failed in a row (N6)."""
+        self.excluded: dict[PeerId, int] = {}
+        self.suspects: dict[PeerId, bool] = {}
+        self.counter = 0
+        self.quiet_until: Nanos = 0
+        self.retry_at: Nanos = 0
+        self.nominated: tuple[PeerId, Nanos] = (NOBODY, NEVER)
+        self.polling = 0
+        self.poll_until: Nanos = NEVER
+        self.tally: dict[PeerId, msg.PollAnswer] = {}
+
+    # ---- for the other parts ----
+
+    def reset(self) -> None:
+        """A reign has begun: forget every attempt."""
+        self.failed = 0
+        self.excluded.clear()
+        self.suspects.clear()
+        self.quiet_until = self.retry_at = 0
+        self._idle()
+
+    def restart_timer(self) -> None:
+        """Somebody else is getting on with it: wait an election timeout more (N8)."""
+        self.quiet_until = self.peer.now + self.peer.timing.heartbeat_timeout
+
+    def own_candidacy_failed(self) -> None:
+        self._exclude(self.peer.me)
+        self._failed()
+
+    def on_link_up(self, peer: PeerId) -> None:
+        self.suspects.pop(peer, None)
+
+    def on_link_lost(self, peer: PeerId) -> None:
+        """Suspect who cannot be reached; it is asked last."""
+        self.suspects[peer] = True
+
+    def on_trader_alive(self, sender: PeerId, message: msg.TraderAlive) -> None:
+        """Somebody hears the trader: try again soon if its death is proved, else back off."""
+        if not self.gathering() or message.asked != self.peer.epoch:
+            return
+        self._idle()
+        peer, follower = self.peer, self.peer.follower
+        if follower.crashed and peer.now - follower.quiet_since < peer.timing.step:
+            self.retry_at = peer.now + peer.timing.retry
+        else:
+            self._failed()
+
+    def on_nominated(self, sender: PeerId, message: msg.Nominated) -> None:
+        """N2: stand only if the promise has not moved on, and no trader is followed."""
+        peer = self.peer
+        if peer.role is not Role.FOLLOWER or peer.leaving or peer.me not in peer.voters:
+            return
+        transfer = message.transfer
+        if transfer:
+            by_own_trader = peer.epoch == transfer == peer.follower.epoch
+            if not (by_own_trader and sender == peer.follower.trader):
+                peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
+                return
+        elif peer.epoch > message.replaces or peer.hearing():
+            peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
+            return
+        self._idle()
+        peer.nominee.start(transfer)
+
+    def on_poll(self, sender: PeerId, message: msg.Poll) -> None:
+        peer = self.peer
+        hears = peer.hearing()
+        peer.send(sender, msg.PollAnswer(message.token, self.standing(), hears))
+
+    # ---- tallies ----
+
+    def standing(self) -> msg.Standing:
+        """Return the own line of a tally; a stalled disk makes as bad a trader as a leaving one."""
+        peer = self.peer
+        epoch, index = peer.journal.last
+        since = peer.now - peer.timing.heartbeat_timeout
+        stalled = not peer.disk.idle and peer.disk.stuck_since < since
+        return msg.Standing(peer.me, epoch, index, peer.leaving or stalled)
+
+    def nominate(self, tally: tuple[msg.Standing, ...]) -> None:
+        """Nominate the highest id that is able, not excluded and not too far behind."""
+        peer = self.peer
+        voters = [s for s in tally if s.id in peer.voters and not s.leaving]
+        ranked = self._ranked([s for s in voters if s.id not in self.excluded] or voters)
+        for standing in ranked:
+            who = PeerId(standing.id)
+            if who == peer.me:
+                self._idle()
+                peer.nominee.start(transfer=0)
+                return
+            if who in peer.linked:
+                self._idle()
+                peer.send(who, msg.Nominated(peer.epoch, 0, tally))
+                peer.note("nominated", epoch=peer.epoch, nominee=who, tally=len(tally))
+                self.nominated = (who, peer.now + peer.timing.heartbeat_timeout)
+                return
+        self._idle()
+        self._failed()
+
+    def _ranked(self, able: list[msg.Standing]) -> list[msg.Standing]:
+        if not able:
+            return []
+        best = max((s.epoch, s.index) for s in able)
+        limit = self.peer.settings.catch_up_limit >> self.failed
+        if self.failed >= EXCLUDED_ROUNDS:
+            near = [s for s in able if (s.epoch, s.index) == best]  # N4: best journal only
+        else:
+            near = [s for s in able if best[1] - s.index <= limit]
+        return sorted(near, key=lambda s: s.id, reverse=True)
+
+    def poll(self) -> None:
+        """Ask every member directly, after a token that brought no majority (N4)."""
+        peer = self.peer
+        self._idle()
+        self.counter += 1
+        self.polling = self.counter
+        self.poll_until = peer.now + peer.timing.step
+        self.tally = {peer.me: msg.PollAnswer(self.polling, self.standing(), hears=False)}
+        peer.note("poll", epoch=peer.epoch)
+        peer.broadcast(msg.Poll(self.polling))
+        self._poll_progress()
+
+    def on_poll_answer(self, sender: PeerId, message: msg.PollAnswer) -> None:
+        if message.token == self.polling != 0:
+            self.tally[sender] = message
+            self._poll_progress()
+
+    def _poll_progress(self) -> None:
+        """With direct answers of a majority, none hearing a trader, nominate oneself (N4)."""
+        peer = self.peer
+        if any(answer.hears for answer in self.tally.values()):
+            self._idle()
+            self._failed()
+        elif quorum.reached(peer.voters, self.tally):
+            self._idle()
+            if peer.leaving or self.standing().leaving:
+                self.nominate(tuple(answer.standing for answer in self.tally.values()))
+            else:
+                peer.nominee.start(transfer=0)
+
+    # ---- time ----
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin an attempt."""
+
+    @abstractmethod
+    def gathering(self) -> bool:
+        """Tell whether an own attempt is under way."""
+
+    @abstractmethod
+    def on_election(self, sender: PeerId, message: msg.Election) -> None:
+        """Take a ring's token."""
+
+    @abstractmethod
+    def on_token_taken(self, sender: PeerId, message: msg.TokenTaken) -> None:
+        """Take the acknowledgement of a hop."""
+
+    def start_at(self) -> Nanos:
+        """Return when this peer starts an attempt, if it hears nobody until then."""
+        peer, follower = self.peer, self.peer.follower
+        lost = follower.trader if follower.trader != NOBODY else peer.disk.hard.promised_to
+        if peer.me not in peer.voters:
+            return NEVER
+        count = len(peer.voters)
+        mine = peer.voters.index(peer.me)
+        place = peer.voters.index(PeerId(lost)) if lost in peer.voters else count - 1
+        rank = (mine - place - 1) % count
+        wait = 0 if follower.crashed else peer.timing.heartbeat_timeout
+        at = follower.quiet_since + wait + rank * peer.timing.step
+        return max(at, self.quiet_until, self.retry_at)
+
+    def deadline(self) -> Nanos:
+        peer = self.peer
+        if peer.role is not Role.FOLLOWER:
+            return NEVER
+        if self.nominated[0] != NOBODY:
+            return self.nominated[1]
+        if self.polling:
+            return self.poll_until
+        if self.gathering():
+            return NEVER
+        follower = peer.follower
+        if follower.hearing():
+            return follower.heard_at + peer.timing.heartbeat_timeout
+        return self.start_at()
+
+    def tick(self) -> None:
+        peer = self.peer
+        if peer.role is not Role.FOLLOWER or peer.hearing():
+            return
+        if self.nominated[0] != NOBODY:
+            if peer.now >= self.nominated[1]:
+                self._exclude(self.nominated[0])
+                self._idle()
+                self._failed()
+        elif self.polling:
+            if peer.now >= self.poll_until:
+                self._idle()
+                self._failed()
+        elif not self.gathering() and peer.now >= self.start_at():
+            peer.note("election", epoch=peer.epoch, attempt=self.failed, lost=peer.follower.trader)
+            self.start()
+
+    def _exclude(self, who: PeerId) -> None:
+        self.excluded[who] = EXCLUDED_ROUNDS
+        self.peer.note("excluded", peer=who)
+
+    def _failed(self) -> None:
+        """Count a failed round and draw the next one's time (N6)."""
+        peer = self.peer
+        self.failed += 1
+        for who in list(self.excluded):
+            self.excluded[who] -= 1
+            if self.excluded[who] < 0:
+                del self.excluded[who]
+        span = peer.timing.step << min(self.failed, FAILED_MAX)
+        self.retry_at = peer.now + peer.jitter() % span
+        peer.note("attempt_failed", failed=self.failed)
+
+    def _idle(self) -> None:
+        """End whatever attempt is under way."""
+        self.nominated = (NOBODY, NEVER)
+        self.polling = 0
+        self.poll_until = NEVER
+        self.tally = {}

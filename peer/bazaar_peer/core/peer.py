@@ -1,0 +1,314 @@
+"""One peer of the ring: routes inputs to its parts and holds what they share.
+
+`handle(events, now)` is the only entry: it takes all inputs of one turn of the adapter's loop,
+hands each to the part that it concerns, and lets batches, submissions and acknowledgements that
+came of them leave together. It never raises on remote input. The parts:
+
+    follower    accepts Appends, promises, acknowledges     (R1–R6)
+    nominator   says who should lead: ring or bully          (N1–N8), no effect on safety
+    nominee     gathers promises and the best journal        (R1, R3, R8, R9)
+    trader      orders, replicates, commits                  (R5–R7, R12, N5)
+    ingress     numbers and carries this peer's requests     (R13)
+    copying     checkpoints to and from who lacks records    (C3, C4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bazaar_peer.core import events as ev
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.bully import Bully
+from bazaar_peer.core.copying import Copying
+from bazaar_peer.core.durability import DiskQueue
+from bazaar_peer.core.effects import (
+    Effect,
+    Halt,
+    Left,
+    Note,
+    Prune,
+    Recovered,
+    SaveCheckpoint,
+    Send,
+)
+from bazaar_peer.core.election import Ring
+from bazaar_peer.core.follower import Follower
+from bazaar_peer.core.ingress import Ingress
+from bazaar_peer.core.journal import Journal
+from bazaar_peer.core.machine import Machine
+from bazaar_peer.core.nominator import Nominator
+from bazaar_peer.core.nominee import Nominee
+from bazaar_peer.core.routing import routes, take
+from bazaar_peer.core.state import State
+from bazaar_peer.core.trader import Trader
+from bazaar_peer.core.types import NOBODY, ORIGIN, Nanos, PeerId, Role, Settings
+from bazaar_peer.core.vector_clock import BLOCK, VectorClock, component
+
+APPLY_MAX = 2000
+"""Entries applied in one step at most, so that no step outlasts a heartbeat interval (N8)."""
+
+
+class Peer:
+    """A member of the ring, recovered from its volume; see the module's docstring."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        make_machine: Callable[[], Machine],
+        recovered: Recovered,
+        jitter: Callable[[], int],
+        now: Nanos,
+    ) -> None:
+        self.settings, self.timing = settings, settings.timing
+        self.me = settings.me
+        self.make_machine = make_machine
+        self.jitter = jitter
+        self.now = now
+        self.effects: list[Effect] = []
+        self.state = State(make_machine)
+        for part in recovered.parts:
+            self.state.restore(part)
+        base = (recovered.base_epoch, recovered.base_index) if recovered.parts else ORIGIN
+        self.journal = Journal(base, recovered.base_chain, self.state.members)
+        self.journal.recovered(recovered.records)
+        self.disk = DiskQueue(recovered.hard, self.journal.last[1], self.effects)
+        self.members = self.journal.members
+        self.voters: tuple[PeerId, ...] = ()
+        self.others: tuple[PeerId, ...] = ()
+        self.incarnation = 1
+        self.members_changed()
+        self.clock = VectorClock(
+            component(self.me, self.incarnation), dict(self.state.clock), recovered.hard.ticks
+        )
+        for stored in self.journal.records:
+            self.clock.merge(msg.decode_record(stored.blob).clock)
+        self.role = Role.FOLLOWER
+        self.commit = self.state.index
+        self.epoch_max = max(recovered.hard.promised, self.journal.last[0])
+        """The highest epoch seen anywhere (R1)."""
+        self.heard_commit = 0
+        self.saved_index = self.state.index if recovered.parts else 0
+        self.saving = False
+        self.keep_index = 0
+        self.leaving = False
+        self.halted = False
+        self.linked: dict[PeerId, bool] = {}
+        self.follower = Follower(self)
+        self.nominator: Nominator = Bully(self) if settings.election == "bully" else Ring(self)
+        self.nominee = Nominee(self)
+        self.trader_role = Trader(self)
+        self.copying = Copying(self)
+        self.ingress = Ingress(self)
+        self.routes = routes(self)
+        boot = msgspec.structs.replace(
+            recovered.hard, boot=recovered.hard.boot + 1, ticks=recovered.hard.ticks + BLOCK
+        )
+        self.disk.write_hard(boot, now)
+
+    # ---- the adapter's view ----
+
+    def handle(self, events: Sequence[ev.Event], now: Nanos) -> list[Effect]:
+        """Take inputs at monotonic time `now`; return what to do, in this order."""
+        self.now = now
+        if not self.halted:
+            for event in events:
+                take(self, event)
+            self._tick()
+        effects = self.effects[:]
+        self.effects.clear()
+        return effects
+
+    def next_deadline(self) -> Nanos:
+        """Return when `handle` must be called at the latest, with no event if there is none."""
+        if self._applicable():
+            return self.now
+        part = self.trader_role if self.role is Role.TRADER else self.nominator
+        at = min(part.deadline(), self.ingress.deadline())
+        return min(at, self.nominee.deadline()) if self.role is Role.NOMINEE else at
+
+    @property
+    def epoch(self) -> int:
+        return self.disk.hard.promised
+
+    @property
+    def trader(self) -> PeerId:
+        """Whom this peer takes for the trader now, or NOBODY."""
+        if self.role is Role.TRADER:
+            return self.me
+        return self.follower.trader if self.follower.hearing() else NOBODY
+
+    @property
+    def is_trader(self) -> bool:
+        return self.role is Role.TRADER and self.trader_role.open
+
+    @property
+    def commit_index(self) -> int:
+        return self.commit
+
+    def is_ready(self) -> bool:
+        """K1: recovered and not far behind; an interregnum makes nobody unready."""
+        lag = self.heard_commit - self.state.index
+        return not self.leaving and lag <= self.settings.lag_limit
+
+    # ---- shared by the parts ----
+
+    def send(self, to: PeerId, message: msg.Message) -> None:
+        self.effects.append(Send((to,), message))
+
+    def broadcast(self, message: msg.Message) -> None:
+        if self.others:
+            self.effects.append(Send(self.others, message))
+
+    def note(self, kind: str, **fields: int | str) -> None:
+        self.effects.append(Note(kind, fields))
+
+    def halt(self, reason: str) -> None:
+        """Stop for good: the process starts anew from its disk (R6, R7, H1)."""
+        self.halted = True
+        self.effects.append(Halt(reason))
+
+    def promise(self, epoch: int, to: PeerId) -> int:
+        """Promise an epoch to a peer, ending every role first (R1); return the write's number."""
+        hard = self.disk.hard
+        assert epoch > hard.promised or (epoch == hard.promised and to != hard.promised_to)
+        self.end_role(f"promised epoch {epoch} to {to}")
+        self.epoch_max = max(self.epoch_max, epoch)
+        new = msgspec.structs.replace(hard, promised=epoch, promised_to=to)
+        return self.disk.write_hard(new, self.now)
+
+    def promised_durably(self, epoch: int, to: PeerId) -> bool:
+        """Tell whether the durable promise, and no newer one, is exactly this (R1)."""
+        hard, durable = self.disk.hard, self.disk.durable_hard
+        return (
+            hard.promised == durable.promised == epoch
+            and hard.promised_to == durable.promised_to == to
+        )
+
+    def end_role(self, why: str) -> None:
+        """Become a follower; what was done as nominee or trader counts for nothing any more."""
+        if self.role is Role.FOLLOWER:
+            return
+        self.note("role_ended", role=self.role.value, epoch=self.epoch, why=why)
+        self.role = Role.FOLLOWER
+        self.nominee.stop()
+        self.trader_role.stop()
+        self.copying.stop()
+
+    def hearing(self) -> bool:
+        """Tell whether there is a trader that this peer hears, itself included (N3)."""
+        return self.role is Role.TRADER or self.follower.hearing()
+
+    def seen_epoch(self, epoch: int) -> None:
+        self.epoch_max = max(self.epoch_max, epoch)
+
+    def members_changed(self) -> None:
+        """Count over the newest members of the own journal (R9)."""
+        self.members = self.journal.members
+        members = self.members.members
+        self.voters = tuple(PeerId(m.id) for m in members if m.voter)
+        self.others = tuple(PeerId(m.id) for m in members if m.id != self.me)
+        self.incarnation = next((m.incarnation for m in members if m.id == self.me), 1)
+
+    def truncate(self, after: int) -> None:
+        """Drop a conflicting suffix; at or below the commit index that is fatal (R6)."""
+        if after < self.commit:
+            self.halt(f"asked to drop entries behind {after}, but {self.commit} are committed")
+            return
+        self.note("truncated", after=after, last=self.journal.last[1])
+        self.journal.truncate(after)
+        self.disk.truncate(after, self.now)
+        self.members_changed()
+
+    def add_record(self, stored: msg.Stored, record: msg.Record) -> None:
+        """Append to the journal, in memory now and on disk in order."""
+        self.journal.append(stored, record)
+        self.disk.append(stored, self.now)
+        self.clock.merge(record.clock)
+        if self.journal.members is not self.members:
+            self.members_changed()
+
+    def commit_to(self, index: int) -> None:
+        """Take note that the journal is committed up to here, and apply it."""
+        if index > self.commit:
+            self.commit = index
+            self.heard_commit = max(self.heard_commit, index)
+            self.apply()
+
+    def apply(self) -> None:
+        """Apply what is committed, a bounded slice; `_tick` goes on with the rest."""
+        applied = 0
+        while applied < APPLY_MAX and (stored := self._applicable()):
+            record = self.journal.entries_of(stored)
+            answers = self.state.apply(record, stored.chain)
+            applied += len(record.entries)
+            self.ingress.answered(answers)
+            if self.role is Role.TRADER:
+                self.trader_role.applied(answers, stored)
+            self._maybe_checkpoint(stored)
+        if applied:
+            self.ingress.state_advanced()
+
+    def _applicable(self) -> msg.Stored | None:
+        if self.state.index >= self.commit:
+            return None
+        stored = self.journal.next_behind(self.state.index)
+        return stored if stored is not None and stored.last <= self.commit else None
+
+    def _maybe_checkpoint(self, stored: msg.Stored) -> None:
+        every = self.settings.checkpoint_entries
+        if stored.last // every > (stored.first - 1) // every and not self.saving:
+            self.saving = True
+            state = self.state
+            self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
+
+    def prune(self) -> None:
+        """Forget records behind checkpoint and slowest follower, whichever is lower (C1)."""
+        to = min(self.saved_index, self.state.index)
+        if self.journal.bytes <= self.settings.journal_max_bytes:
+            to = min(to, self.keep_index)
+        if to > self.journal.base[1]:
+            self.journal.prune(to)
+            self.effects.append(Prune(self.journal.base[1]))
+
+    # ---- turns ----
+
+    def disk_done(self, number: int) -> None:
+        self.disk.completed(number, self.now)
+        self.clock.reserved = self.disk.durable_hard.ticks
+        self.follower.disk_done()
+        if self.role is Role.NOMINEE:
+            self.nominee.advance()
+        if self.role is Role.TRADER:
+            self.trader_role.advance()
+        self.ingress.disk_done()
+
+    def _tick(self) -> None:
+        """Let what this turn brought leave together, and do what is due."""
+        if self._applicable():
+            self.apply()
+        if self.role is Role.TRADER:
+            self.trader_role.tick()
+        elif self.role is Role.NOMINEE:
+            self.nominee.tick()
+        if self.role is not Role.TRADER:
+            self.nominator.tick()
+        self.ingress.tick()
+        if self.role is Role.TRADER:
+            self.trader_role.flush()
+        self.follower.flush()
+        self.clock_block()
+        if self.leaving and self.role is Role.FOLLOWER and self._may_leave():
+            self.effects.append(Left())
+
+    def _may_leave(self) -> bool:
+        """R11: stay until the next reign is committed and the own requests are answered."""
+        alone = len(self.voters) == 1
+        return self.ingress.idle and (alone or self.follower.reign_committed)
+
+    def clock_block(self) -> None:
+        """Reserve the next block of ticks when half of this one is used (T2)."""
+        hard = self.disk.hard
+        if hard.ticks - self.clock.counts[self.clock.me] < BLOCK // 2:
+            self.disk.write_hard(msgspec.structs.replace(hard, ticks=hard.ticks + BLOCK), self.now)

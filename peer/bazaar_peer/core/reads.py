@@ -1,0 +1,63 @@
+"""Linearizable reads without clocks (R12): prove that the reign was alive after the read began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.types import PeerId
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+    from bazaar_peer.core.trader import Trader
+
+
+class Reads:
+    """Reads that wait for a majority to acknowledge a round sent after their arrival."""
+
+    def __init__(self, peer: Peer, trader: Trader) -> None:
+        self.peer = peer
+        self.trader = trader
+        self.stop()
+
+    def stop(self) -> None:
+        self.waiting: list[tuple[int, int, int, PeerId]] = []
+        """(round needed, index, read, who asked)."""
+        self.probe = 0
+        """The round sent last for reads."""
+
+    def ask(self, read: int, sender: PeerId) -> None:
+        """Note the commit index now; answer when this reign is proved to have been alive then."""
+        trader = self.trader
+        if not trader.open:
+            peer = self.peer
+            if sender != peer.me:
+                peer.send(sender, msg.NotTrader(peer.epoch, peer.trader))
+            return
+        self.waiting.append((trader.round + 1, self.peer.commit, read, sender))
+
+    def wants_round(self) -> bool:
+        """Tell whether a round must leave now: reads wait, and none for them is under way."""
+        if not self.waiting:
+            return False
+        return self.waiting[-1][0] > self.probe and self.probe <= self.trader.majority_round()
+
+    def round_sent(self, number: int) -> None:
+        if self.waiting:
+            self.probe = number
+            self.answer()
+
+    def answer(self) -> None:
+        """Answer every read whose round a majority has accepted."""
+        if not self.waiting:
+            return
+        peer, proved = self.peer, self.trader.majority_round()
+        ready = [w for w in self.waiting if w[0] <= proved]
+        if not ready:
+            return
+        self.waiting = [w for w in self.waiting if w[0] > proved]
+        for _, index, read, sender in ready:
+            if sender == peer.me:
+                peer.ingress.reader.on_read_at(peer.me, msg.ReadAt(read, index))
+            else:
+                peer.send(sender, msg.ReadAt(read, index))
