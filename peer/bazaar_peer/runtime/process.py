@@ -15,6 +15,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from aiohttp import web
@@ -134,7 +135,8 @@ class Process:
         loop.add_signal_handler(signal.SIGTERM, leave.set)
         orphaned = loop.create_task(_parent_gone())
         ends = [loop.create_task(now.wait()), loop.create_task(leave.wait()), orphaned]
-        await asyncio.wait([*ends, self.driver.stopped], return_when=asyncio.FIRST_COMPLETED)
+        everything: list[asyncio.Future[Any]] = [*ends, self.driver.stopped]
+        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         if self.trading is not None:
             await self.trading.close()
         if leave.is_set() and not now.is_set():
