@@ -94,8 +94,8 @@ class Process:
         self.transport = TcpTransport(
             speaker,
             members,
-            deliver=lambda sender, messages: self.driver.deliver(sender, messages),
-            report=lambda event: self.driver.submit(event),
+            deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
+            report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
         )
         self.driver = Driver(self.peer, self.transport, VolumeStore(volume))
 
@@ -157,7 +157,7 @@ class Process:
 async def _parent_gone() -> None:
     """Return when the process that started this one is gone: no orphan goes on trading."""
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
         await asyncio.sleep(PARENT_LOOK_S)
 
 

@@ -113,4 +113,4 @@ class Trading:
             outcome = "filled" if b'"filled"' in result[:24] else "unavailable"
         stats.add(outcome)
         fields = {"item": command.item, "n": command.quantity, "us": took_ns // 1000}
-        log.info(f"order_{outcome}", extra={"fields": fields})
+        log.info("order_%s", outcome, extra={"fields": fields})
