@@ -107,7 +107,7 @@ def _follow(frame: frames.Frame, history: History, chain: bytes) -> bytes:
             history.ends = kept
             return bytes(chain)
         case frames.START:
-            *_, chain = frames.PLACE.unpack_from(frame.payload, frames.START_HEAD.size)
-            return bytes(chain)
+            _, last, chain = frames.PLACE.unpack_from(frame.payload, frames.START_HEAD.size)
+            return bytes(chain) if last else b""
         case _:
             return chain
