@@ -97,79 +97,6 @@ class TcpTransport:
     async def close(self) -> None:
         for task in self._dialling:
             task.cancel()
-        open_links = [link.connection for link in self._links.values() if link.connection]
-        await asyncio.gather(*self._dialling, return_exceptions=True)
-        for connection in open_links:
-            if connection.transport is not None:
-                connection.transport.close()  # what was written still goes out
-        if self._server is not None:
-            self._server.close()
-        for accepted in [*self._strangers, *self._speakers.values()]:
-            accepted.abort()
-        if open_links:
-            await asyncio.wait([connection.closed for connection in open_links], timeout=ATTEMPT_S)
-        while self._strangers or self._speakers:
-            await asyncio.sleep(0)
-
-    def send(self, to: tuple[PeerId, ...], message: Message) -> None: ...
-
-
-class Remote(Struct):
-    """Another member: as configured, then as it introduced itself."""
-
-    address: str
-    incarnation: int = 0
-    boot: int = 0
-
-
-class _Link:
-    """The connection that this peer dials to another one, through all its lives."""
-
-    def __init__(self, peer: PeerId) -> None:
-        self.peer = peer
-        self.connection: Dialled | None = None
-        self.told: bool | None = None
-        """What was last reported: None = up (or nothing yet), else whether it was refused."""
-        self.awake = asyncio.Event()
-
-
-class TcpTransport:
-    """All links of one peer. `deliver` and `report` are called in the loop and must not block."""
-
-    def __init__(
-        self,
-        identity: Identity,
-        members: Mapping[PeerId, Remote],
-        *,
-        deliver: Callable[[PeerId, list[Message]], None],
-        report: Callable[[Event], None],
-        ssl: SSLContext | None = None,
-        ssl_server: SSLContext | None = None,
-    ) -> None:
-        self.identity = identity
-        self.members = {
-            peer: remote for peer, remote in members.items() if peer != identity.ordinal
-        }
-        self.deliver = deliver
-        self.counts: Counter[str] = Counter()
-        self._report = report
-        self._ssl, self._ssl_server = ssl, ssl_server
-        self._links = {peer: _Link(peer) for peer in self.members}
-        self._strangers: set[Accepted] = set()
-        self._speakers: dict[PeerId, Accepted] = {}
-        self._server: asyncio.Server | None = None
-        self._dialling: list[asyncio.Task[None]] = []
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen, then dial everybody; return the port that was bound."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._answer, host, port, ssl=self._ssl_server)
-        self._dialling = [loop.create_task(self._keep(link)) for link in self._links.values()]
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
-        for task in self._dialling:
-            task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
         if self._server is not None:
             self._server.close()
@@ -249,6 +176,7 @@ class TcpTransport:
             try:
                 async with asyncio.timeout(ATTEMPT_S):
                     connection = await self._dial(link)
+                patience.cancel()
             except (OSError, TimeoutError, ValueError) as error:
                 self._lost(link, refused=isinstance(error, ConnectionRefusedError))
             else:
