@@ -121,7 +121,7 @@ STORES: dict[str, Callable[[Path], Store]] = {
 }
 
 
-def worker(  # noqa: PLR0917 - arguments of a process
+def worker(
     name: str,
     folder: Path,
     size: int,

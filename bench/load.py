@@ -16,6 +16,7 @@ import json
 import resource
 import time
 from collections import deque
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         self.began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop does not inherit from it
         self.transport = transport
         self.run.idle(self)
 

@@ -62,9 +62,7 @@ def up(
         str, typer.Option(help="Seconds until a killed peer is started again, or never.")
     ] = "3",
     log_json: Annotated[bool, typer.Option("--log-json", help="Logs as JSON lines.")] = False,
-    commission: Annotated[
-        int, typer.Option(help="Commission in basis points, of a new ring.")
-    ] = 0,
+    commission: Annotated[int, typer.Option(help="Commission in basis points, of a new ring.")] = 0,
 ) -> None:
     """Run a whole ring on this machine: real processes, real disks, real HTTP."""
     options = local.Options(

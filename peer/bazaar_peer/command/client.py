@@ -40,7 +40,7 @@ async def call(
         ):
             found = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CallError(f"no answer from {url}: {error or type(error).__name__}") from error
+        raise CallError(f"no answer from {url}: {str(error) or type(error).__name__}") from error
     if response.status >= 400:
         detail = found.get("detail") or found.get("title") or f"status {response.status}"
         raise CallError(detail, 2 if response.status < 429 else 1)

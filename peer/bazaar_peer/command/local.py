@@ -191,5 +191,3 @@ def _check_ports(port: int, peers: int) -> None:
                     f"port {number} is taken ({error.strerror}); end what uses it, or choose "
                     "another --port"
                 ) from error
-
-

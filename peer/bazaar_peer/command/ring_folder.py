@@ -1,10 +1,10 @@
 """The folder of a ring on this machine, and its first start (R14).
 
-    DIR/ring.json        written last: with it there, a missing peer's folder is a *lost* volume
-    DIR/peer-<i>/        the volume of peer i
-    DIR/archive/peer-<i> journal segments that checkpoints replaced, for `bazaar verify`
-    DIR/logs/peer-<i>.log
-    DIR/stats/peer-<i>   counters of the peer's agents
+DIR/ring.json        written last: with it there, a missing peer's folder is a *lost* volume
+DIR/peer-<i>/        the volume of peer i
+DIR/archive/peer-<i> journal segments that checkpoints replaced, for `bazaar verify`
+DIR/logs/peer-<i>.log
+DIR/stats/peer-<i>   counters of the peer's agents
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from bazaar_peer.command.elections import Elections
 from bazaar_peer.command.ring_folder import RingError, RingFolder
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 from bazaar_peer.runtime.stats import Stats, percentile_us
-from bazaar_peer.runtime.volume import VolumeError, check_volume
 
 STOP_S = 10.0
 """A peer that has not ended by then after it was asked to is killed."""
@@ -162,10 +161,11 @@ def check_start(folder: RingFolder) -> list[str]:
     """
     wrong: list[str] = []
     for peer in range(folder.made.peers):
-        try:
-            check_volume(folder.volume(peer), folder.made.ring, peer)
-        except VolumeError as error:
-            wrong.append(f"peer {peer}: {error}")
+        if not (folder.volume(peer) / "identity").exists():
+            wrong.append(
+                f"peer {peer} is not started: its volume {folder.volume(peer)} is lost. An empty "
+                "disk must not vote, since it has forgotten what it promised."
+            )
     if len(wrong) > (folder.made.peers - 1) // 2:
         raise RingError(
             "a majority of the ring's volumes is lost or damaged, so what was acknowledged may be "

@@ -15,6 +15,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -92,8 +93,8 @@ class Process:
         self.transport = TcpTransport(
             speaker,
             members,
-            deliver=lambda sender, messages: self.driver.deliver(sender, messages),
-            report=lambda event: self.driver.submit(event),
+            deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
+            report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
         )
         self.driver = Driver(self.peer, self.transport, VolumeStore(volume))
 
@@ -131,7 +132,8 @@ class Process:
         loop.add_signal_handler(signal.SIGTERM, leave.set)
         orphaned = loop.create_task(_parent_gone())
         ends = [loop.create_task(now.wait()), loop.create_task(leave.wait()), orphaned]
-        await asyncio.wait([*ends, self.driver.stopped], return_when=asyncio.FIRST_COMPLETED)
+        everything: list[asyncio.Future[Any]] = [*ends, self.driver.stopped]
+        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         if self.trading is not None:
             await self.trading.close()
         if leave.is_set() and not now.is_set():
@@ -152,7 +154,7 @@ class Process:
 async def _parent_gone() -> None:
     """Return when the process that started this one is gone: no orphan goes on trading."""
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
         await asyncio.sleep(PARENT_LOOK_S)
 
 

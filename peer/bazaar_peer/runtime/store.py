@@ -29,7 +29,7 @@ class Saving:
 
 
 class VolumeStore:
-    """Maps the queue's effects to the volume; a transfer keeps the checkpoint that it began with."""
+    """Maps the queue's effects to the volume; a transfer keeps the checkpoint it began with."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume

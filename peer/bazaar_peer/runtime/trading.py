@@ -66,7 +66,8 @@ class Trading:
                     task.add_done_callback(self._tasks.discard)
                 else:
                     self.agent.told(command, None)
-            wake = (self.agent.wake_at - time.monotonic_ns()) / SECOND
+            wake_at = self.agent.wake_at
+            wake = LOOK_S if wake_at is None else (wake_at - time.monotonic_ns()) / SECOND
             await asyncio.sleep(min(max(wake, 0.001), LOOK_S))
 
     def _rest_or_resume(self) -> None:
@@ -112,4 +113,4 @@ class Trading:
             outcome = "filled" if b'"filled"' in result[:24] else "unavailable"
         stats.add(outcome)
         fields = {"item": command.item, "n": command.quantity, "us": took_ns // 1000}
-        log.info(f"order_{outcome}", extra={"fields": fields})
+        log.info("order_%s", outcome, extra={"fields": fields})

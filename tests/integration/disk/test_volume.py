@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bazaar_peer.core.effects import Hard, WriteRecord
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, VolumeError, WrongRing
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
-
 from tests.integration.disk.rig import (
     GENESIS,
     ME,
