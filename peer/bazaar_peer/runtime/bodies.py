@@ -89,7 +89,9 @@ class NumberedDeposit(Deposit, frozen=True, kw_only=True, tag="deposit", tag_fie
     floor: Number = 1
 
 
-class NumberedWithdrawal(Withdrawal, frozen=True, kw_only=True, tag="withdrawal", tag_field="command"):
+class NumberedWithdrawal(
+    Withdrawal, frozen=True, kw_only=True, tag="withdrawal", tag_field="command"
+):
     number: Number
     floor: Number = 1
 
