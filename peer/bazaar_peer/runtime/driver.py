@@ -72,8 +72,9 @@ class Driver:
         self.observers: list[Callable[[fx.Note], None]] = []
         self.on_stall: Callable[[], None] = lambda: None
         self.disk = DiskQueue(store, self.loop, done=self._submit_all, failed=self._disk_failed)
+        self.now = clock
         self._peer, self._transport = peer, transport
-        self._clock, self._exit = clock, exit_process
+        self._exit = exit_process
         self._requests_max = requests_max
         self._inbox: list[Event] = []
         self._scheduled = False
@@ -123,6 +124,9 @@ class Driver:
             self._scheduled = True
             self.loop.call_soon(self._drain)
 
+    def has_room(self, count: int) -> bool:
+        return len(self._waiting) + count <= self._requests_max
+
     def ask(self, event: Command | Read) -> asyncio.Future[fx.Reply | fx.ReadReady]:
         """Submit a client's request; the future is its answer. Call `forget` if it is cancelled.
 
@@ -145,7 +149,7 @@ class Driver:
         if self._halted:
             self._inbox.clear()
             return
-        now = self._clock()
+        now = self.now()
         if now - self._read_at > STALL:
             self._stalled(now)
         try:
@@ -154,7 +158,7 @@ class Driver:
                 self._inbox += self._do(self._peer.handle(events, now))
                 if self._halted:
                     return
-                now = self._clock()
+                now = self.now()
         except Exception:
             log.exception("the core failed")
             self._halt("the core failed")
@@ -175,7 +179,7 @@ class Driver:
 
     def _expired(self) -> None:
         self._timer, self._armed = None, FAR
-        now, deadline = self._clock(), self._peer.next_deadline()
+        now, deadline = self.now(), self._peer.next_deadline()
         if now < deadline:
             self._arm(deadline, now)
         elif not self._halted:
@@ -184,7 +188,7 @@ class Driver:
 
     def _beat(self) -> None:
         """Between two beats the loop has polled: the sockets were read empty after the first."""
-        now = self._clock()
+        now = self.now()
         if now - self._read_at > STALL:
             self._stalled(now)
         self._read_at, self._pulse_at = self._pulse_at, now

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from aiohttp import web
 
 from bazaar_peer.agents.agent import Agent
 from bazaar_peer.agents.roles import Role
@@ -27,7 +26,7 @@ from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.types import PeerId, Settings
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
-from bazaar_peer.runtime.api import make_app
+from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import Driver
@@ -103,10 +102,8 @@ class Process:
         """Serve until told to stop; return the exit code."""
         settings = self.settings
         app = make_app(self.driver, self.peer, settings)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.client_port, backlog=1024)
-        await site.start()
+        clients = ClientPort(app, self.driver, settings.host, settings.client_port)
+        await clients.start()
         host, _, port = settings.peer_address(settings.me).rpartition(":")
         await self.transport.start(host, int(port))
         self.driver.start()
@@ -123,7 +120,7 @@ class Process:
         code = await self._until_end()
         await self.driver.close()
         await self.transport.close()
-        await runner.cleanup()
+        await clients.close()
         self.volume.close()
         return code
 
