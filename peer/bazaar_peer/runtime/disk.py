@@ -167,6 +167,8 @@ class Volume:
     def _install(self, write: InstallCheckpoint) -> SavedCheckpoint:
         assert self._incoming, "parts come before they are installed"
         place = Place(write.epoch, write.index, write.chain)
+        # It must not be there before the writes in front of it (R4).
+        self._journal.sync()
         saved = self._incoming.finish(place, self._journal.durable)
         self._incoming = None
         if write.keep_suffix:

@@ -120,9 +120,7 @@ def recover(path: Path, layout: Layout = SMALL, files: Files | None = None) -> R
         volume.close()
 
 
-def audit(
-    path: Path, layout: Layout = SMALL, files: Files | None = None
-) -> Recovered | None:
+def audit(path: Path, layout: Layout = SMALL, files: Files | None = None) -> Recovered | None:
     """Recover from a copy; None: damaged, and said so."""
     scratch = path.with_name("audited")
     shutil.rmtree(scratch, ignore_errors=True)

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bazaar_peer.core.effects import Recovered
+from bazaar_peer.core.effects import Recovered, Write
 from bazaar_peer.runtime import frames
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Files, VolumeError
 from bazaar_peer.runtime.mark_file import MarkFile
+from bazaar_peer.runtime.volume import Layout
 
 from tests.integration.disk.rig import (
     ME,
@@ -33,7 +34,7 @@ from tests.integration.disk.rig import (
     truncate,
 )
 
-MASKS = (0x01, 0x80, 0xFF)
+MASKS = (0x01, 0xFF)
 
 
 @pytest.fixture
@@ -70,7 +71,9 @@ def flipped(file: Path, length: int) -> Iterator[str]:
     file.write_bytes(content)
 
 
-def accepted(path: Path, file: Path, files: Files, states: list[Recovered], length: int) -> list[str]:
+def accepted(
+    path: Path, file: Path, files: Files, states: list[Recovered], length: int
+) -> list[str]:
     """Return the flips after which a state comes back that is none of these."""
     return [
         flip
@@ -131,22 +134,16 @@ def unacknowledged(path: Path) -> tuple[list[Recovered], Path, int, int]:
     Returns:
         The states between the group's writes, the segment, and where the group begins and ends.
     """
-    _, last = filled(path)
-    volume, model = Volume.open(path, ME), Model()
-    found = volume.recover()
-    model.hard, model.records = found.hard, found.records
-    model.base, model.parts = (found.base_epoch, found.base_index, found.base_chain), found.parts
+    model, last = filled(path)
+    volume = Volume.open(path, ME, Layout(segment_bytes=4096, reserve_bytes=0))
+    volume.recover()
     begin, mark = tail(last), (path / "mark").read_bytes()
-    states = [model.recovered()]
-    makers = [record(3, b"new"), hard(4), record(3, b"\0\0\0"), record(3, b"last one")]
-    for make in makers:
-        perform(volume, shadow := model.copy())
-        del shadow
-        model.apply(make(model))
+    states, group = [model.recovered()], list[Write]()
+    for make in [record(3, b"new"), hard(4), record(3, b"\0\0\0"), record(3, b"last one")]:
+        group.append(make(model))
+        model.apply(group[-1])
         states.append(model.recovered())
-    model_writes = [make for make in makers]
-    replay = Model(found.hard, found.records, states[0] and model.base, found.parts)
-    perform(volume, replay, *model_writes)
+    volume.perform(group)
     volume.close()
     (path / "mark").write_bytes(mark)
     return states, last, begin, tail(last)
@@ -172,14 +169,13 @@ def test_kill_inside_a_write_is_torn_on_any_boot(path: Path) -> None:
 
 
 def test_bad_bytes_behind_the_mark_are_torn_only_if_the_machine_rebooted(path: Path) -> None:
-    states, last, begin, end = unacknowledged(path)
+    states, last, begin, _ = unacknowledged(path)
     content = bytearray(last.read_bytes())
     content[begin + 10] ^= 0xFF
     last.write_bytes(content)
 
     assert audit(path) is None
     assert audit(path, SMALL, Rebooted()) == states[0]
-    del end
 
 
 @pytest.mark.parametrize("files", [Files(), Rebooted()])
@@ -272,10 +268,13 @@ def test_damage_says_which_file_what_and_how_to_mend_it(path: Path) -> None:
 
 
 def test_store_without_checksums_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zlib, "crc32", lambda content, start=0: 7)
+    monkeypatch.setattr(zlib, "crc32", lambda _content, _start=0: 7)
     model, last = filled(path)
+    content = bytearray(last.read_bytes())
+    content[tail(last) - 10] ^= 0x01
+    last.write_bytes(content)
 
-    assert accepted(path, last, Files(), [model.recovered()], tail(last))
+    assert audit(path) not in [None, model.recovered()]
 
 
 def test_store_without_a_mark_is_found(path: Path) -> None:
