@@ -32,7 +32,17 @@ SMALL = Layout(segment_bytes=1024, reserve_bytes=0)
 GENESIS = Stored(0, 1, 1, chain_hash(b"", b"genesis"), b"genesis")
 
 
-class Rebooted(Files):
+class Unsynced(Files):
+    """A disk for looking at: quicker, and as good where nothing crashes any more."""
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_folder(self, path: Path) -> None:
+        pass
+
+
+class Rebooted(Unsynced):
     """The machine was started anew since a volume was written by `Files`."""
 
     def boot(self) -> bytes:
@@ -126,7 +136,7 @@ def audit(path: Path, layout: Layout = SMALL, files: Files | None = None) -> Rec
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(path, scratch)
     try:
-        return recover(scratch, layout, files)
+        return recover(scratch, layout, files or Unsynced())
     except Damaged:
         return None
 

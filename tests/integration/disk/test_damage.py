@@ -24,6 +24,7 @@ from tests.integration.disk.rig import (
     SMALL,
     Model,
     Rebooted,
+    Unsynced,
     audit,
     fresh,
     hard,
@@ -82,7 +83,7 @@ def accepted(
     ]
 
 
-@pytest.mark.parametrize("files", [Files(), Rebooted()])
+@pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 @pytest.mark.parametrize("kind", ["journal", "checkpoint", "mark", "identity"])
 def test_flipped_byte_is_never_accepted(path: Path, kind: str, files: Files) -> None:
     model, _ = filled(path)
@@ -95,7 +96,7 @@ def test_flipped_byte_is_never_accepted(path: Path, kind: str, files: Files) -> 
     assert audit(path) == model.recovered()
 
 
-@pytest.mark.parametrize("files", [Files(), Rebooted()])
+@pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 def test_flip_of_acknowledged_bytes_is_damage(path: Path, files: Files) -> None:
     """D2: below the mark nothing is torn, so nothing is dropped either."""
     _, last = filled(path)
@@ -104,7 +105,7 @@ def test_flip_of_acknowledged_bytes_is_damage(path: Path, files: Files) -> None:
         assert audit(path, SMALL, files) is None, flip
 
 
-@pytest.mark.parametrize("files", [Files(), Rebooted()])
+@pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 def test_cut_checkpoint_is_damage(path: Path, files: Files) -> None:
     filled(path)
     (file,) = (path / "checkpoint").iterdir()
@@ -115,7 +116,7 @@ def test_cut_checkpoint_is_damage(path: Path, files: Files) -> None:
         assert audit(path, SMALL, files) is None, length
 
 
-@pytest.mark.parametrize("files", [Files(), Rebooted()])
+@pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 def test_acknowledged_journal_that_is_cut_is_damage(path: Path, files: Files) -> None:
     model, last = filled(path)
     content, end = last.read_bytes(), tail(last)
@@ -178,7 +179,7 @@ def test_bad_bytes_behind_the_mark_are_torn_only_if_the_machine_rebooted(path: P
     assert audit(path, SMALL, Rebooted()) == states[0]
 
 
-@pytest.mark.parametrize("files", [Files(), Rebooted()])
+@pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 def test_any_flip_behind_the_mark_leaves_a_prefix_or_damage(path: Path, files: Files) -> None:
     states, last, begin, end = unacknowledged(path)
     content = last.read_bytes()
