@@ -77,7 +77,11 @@ async def drill(rig: Ring, args: argparse.Namespace) -> tuple[Buyers, list[float
 
 
 def report(buyers: Buyers, moments: list[float], args: argparse.Namespace) -> dict[str, Any]:
-    gaps = sorted(buyers.gap_around(moment) * 1e3 for moment in moments)
+    ends = [*moments[1:], moments[-1] + 5.0]
+    gaps = sorted(
+        buyers.gap_around(moment, end - 0.05) * 1e3
+        for moment, end in zip(moments, ends, strict=True)
+    )
     latencies = sorted((order.done - order.due) * 1e3 for order in buyers.orders)
     unanswered = [order for order in buyers.orders if order.status != 200]
     return {
