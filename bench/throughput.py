@@ -23,11 +23,17 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 def load(url: str, connections: int, *options: str, seconds: float = SECONDS) -> dict[str, Any]:
     """Run the load generator in a process of its own."""
+    return _run("bench.load", url, seconds, "--connections", str(connections), *options)
+
+
+def session_load(url: str, under_way: int, seconds: float = SECONDS) -> dict[str, Any]:
+    """Run the generator of pipelined sessions in a process of its own."""
+    return _run("bench.session_load", url, seconds, "--under-way", str(under_way))
+
+
+def _run(module: str, url: str, seconds: float, *options: str) -> dict[str, Any]:
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "bench.load", "--url", url, "--seconds", str(seconds)),
-            *("--connections", str(connections), *options),
-        ],
+        [sys.executable, "-m", module, "--url", url, "--seconds", str(seconds), *options],
         capture_output=True,
         text=True,
         check=True,
@@ -113,7 +119,7 @@ def one_round(rig: Ring, reference: str, table: Table) -> dict[int, dict[str, An
     if syncs:
         table.add("P8", syncs / (ours[64]["per_s"] * SECONDS))
     batch = load(url, 64, "--batch", "16")
-    pipelined = load(url, 256, "--session")
+    pipelined = session_load(url, 256)
     table.add("P6a", batch["per_s"] / ours[64]["per_s"], f"{batch['per_s']:.0f}/s")
     table.add("P6b", pipelined["per_s"] / ours[256]["per_s"], f"{pipelined['per_s']:.0f}/s")
     return ours
