@@ -1,0 +1,1 @@
+"""The bazaar's state machine: goods, orders, prices, accounts. The core knows only `Machine`."""

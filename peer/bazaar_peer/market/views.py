@@ -1,0 +1,97 @@
+"""What a reader may see of the applied state, as plain values.
+
+Sums of money are Python integers and may outgrow 64 bits: write them to JSON with the standard
+library's encoder, which takes any integer, not with msgspec's.
+"""
+
+from __future__ import annotations
+
+from itertools import islice, takewhile
+from typing import TypedDict
+
+from bazaar_peer.market.market import Market, Trade
+
+
+class LotView(TypedDict):
+    lot: int
+    seller: str
+    quantity: int
+    price: int
+
+
+class StockView(TypedDict):
+    on_offer: int
+    lots: list[LotView]
+
+
+class AccountView(TypedDict):
+    paid: int
+    earned: int
+    commission: int
+
+
+class GoodsView(TypedDict):
+    deposited: int
+    sold: int
+    withdrawn: int
+    on_offer: int
+
+
+class TotalsView(TypedDict):
+    goods: dict[str, GoodsView]
+    money: AccountView
+
+
+def stock(market: Market, limit: int) -> dict[str, StockView]:
+    """Goods on offer by item, each with its next `limit` lots in the order of their sale."""
+    view: dict[str, StockView] = {}
+    for item in sorted(item for item, left in market.on_offer.items() if left):
+        lots: list[LotView] = []
+        for lot in islice(market.books[item], limit):
+            found = market.lots.get(lot)
+            assert found is not None
+            _, seller, price, quantity = found
+            lots.append(LotView(lot=lot, seller=seller, quantity=quantity, price=price))
+        view[item] = StockView(on_offer=market.on_offer[item], lots=lots)
+    return view
+
+
+def accounts(market: Market) -> dict[str, AccountView]:
+    """What everybody paid and earned, by name."""
+    return {
+        name: AccountView(
+            paid=market.paid.get(name, 0),
+            earned=market.earned.get(name, 0),
+            commission=market.commission.get(name, 0),
+        )
+        for name in sorted({**market.paid, **market.earned, **market.commission})
+    }
+
+
+def totals(market: Market) -> TotalsView:
+    """Both sides of S7: goods by item, and all money."""
+    return TotalsView(
+        goods={
+            item: GoodsView(
+                deposited=deposited,
+                sold=market.sold.get(item, 0),
+                withdrawn=market.withdrawn.get(item, 0),
+                on_offer=market.on_offer.get(item, 0),
+            )
+            for item, deposited in sorted(market.deposited.items())
+        },
+        money=AccountView(
+            paid=sum(market.paid.values()),
+            earned=sum(market.earned.values()),
+            commission=sum(market.commission.values()),
+        ),
+    )
+
+
+def trades(market: Market, after: int, limit: int) -> list[Trade]:
+    """Trades this process remembers behind journal index `after`: the first `limit`, oldest first.
+
+    They begin where the process's memory does: after a restart, at its checkpoint.
+    """
+    behind = list(takewhile(lambda trade: trade.index > after, reversed(market.recent)))
+    return behind[::-1][:limit]

@@ -1,0 +1,1 @@
+"""The deterministic simulator, and what only it and the tests need."""
