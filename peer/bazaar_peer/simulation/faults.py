@@ -160,9 +160,12 @@ class Faults:
         world, network = self.world, self.world.network
         self.over, self.exact = True, 0
         network.odd = 0.0
+        hop = world.plan.timing.step // (2 * world.plan.peers)  # N8: step ≥ N × a hop
+        network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
         network.release()
         for host in world.hosts:
-            host.stalled_until, host.fuse, host.burning = 0, None, -1
+            host.fuse, host.burning = None, -1
+            world.unstall(host)
             world.wake(host.id)
             world.start(host.id)
         for a, row in enumerate(network.cut):

@@ -29,6 +29,7 @@ class Network:
         self.joined: dict[tuple[int, int], bool] = {}
         self.last = [[0] * count for _ in range(count)]
         self.random = Dice(plan.seed, "network").random
+        self.latency, self.jitter = plan.latency, plan.jitter
         self.odd = plan.loss + plan.doubled + plan.slow
         self.holds: dict[tuple[str, int], list[tuple[int, Received]]] = {}
         """(message kind, sender, -1: anybody) → what is held back."""
@@ -47,7 +48,7 @@ class Network:
         for target in to:
             if cut[target]:
                 continue
-            at = world.now + plan.latency + int(self.random() * plan.jitter)
+            at = world.now + self.latency + int(self.random() * self.jitter)
             if self.odd and self.random() < self.odd:
                 at = self._odd(target, at, event)
             if plan.fifo:
@@ -63,7 +64,7 @@ class Network:
         if not world.keeps(f"m{self.counted}"):
             return at
         if draw < plan.loss:
-            return at + plan.latency if plan.fifo else 0
+            return at + self.latency if plan.fifo else 0
         if draw < plan.loss + plan.doubled:
             world.push(at + late, target, -1, event)
             return at
@@ -80,7 +81,7 @@ class Network:
         for held in holds.values():
             for target, event in held:
                 if not self.cut[event.sender][target]:
-                    late = int(self.random() * self.plan.jitter * 4)
+                    late = int(self.random() * self.jitter * 4)
                     self.world.push(self.world.now + 1 + late, target, -1, event)
 
     # ---- links ----
@@ -108,7 +109,7 @@ class Network:
     def tell(self, peer: int, event: LinkUp | LinkLost) -> None:
         world = self.world
         if world.alive(peer):
-            at = max(world.now + self.plan.latency, self.last[event.peer][peer] + 1)
+            at = max(world.now + self.latency, self.last[event.peer][peer] + 1)
             if self.plan.fifo:
                 self.last[event.peer][peer] = at
             world.push(at, peer, world.hosts[peer].life, event)

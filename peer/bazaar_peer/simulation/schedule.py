@@ -90,23 +90,21 @@ class Schedule:
         self.waited = (world.now - start) / timeout
         retention = self.plan.limits.key_retention_ms * 10**6
         world.run(world.now + 4 * timeout)
-        fresh = self._fresh(core)
+        fresh = self._fresh(core, 2)
         for attempt in range(12):
             world.run(world.now + max(4 * timeout, retention // 4))
-            fresh = [o if o.done and o.status == Status.OK else None for o in fresh] and [
-                o for o in fresh if o.status != Status.OK
-            ]
+            fresh = [operation for operation in fresh if operation.status != Status.OK]
             if not fresh:
                 return
-            fresh = self._fresh(core, attempt + 1) if all(o.done for o in fresh) else fresh
+            if all(operation.done for operation in fresh):
+                fresh = self._fresh(core, len(fresh), attempt + 1)
         raise Violation("G4", f"a fresh command is not executed: {fresh[0].command}")
 
-    def _fresh(self, core: list[int], attempt: int = 0) -> list[Operation]:
+    def _fresh(self, core: list[int], count: int, attempt: int = 0) -> list[Operation]:
         world, clients = self.world, self.clients
         traders = [h for h in world.traders() if h.peer and h.peer.is_trader]
         clients.targets = core or [h.id for h in traders] or list(range(self.plan.peers))
-        keys = [clients.key(1000 + 10 * attempt + n, n) for n in range(2)]
-        return keys
+        return [clients.key(1000 + 10 * attempt + n, n) for n in range(count)]
 
     def judge(self) -> int:
         """Judge the clients' history by both checkers; return how many operations both saw."""

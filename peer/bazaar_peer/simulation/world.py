@@ -134,6 +134,7 @@ class World:
                 self.now, _, _, life, event = heappop(heap)
                 if life < 0 or life == host.life:
                     events.append(event)
+                    host.armed = NEVER if event is TICK else host.armed
             self.turn(host, events)
         self.now = max(self.now, until)
 
@@ -288,13 +289,18 @@ class World:
         at = self.now + plan.sync + int(self.disk_dice.random() * plan.sync_jitter)
         self.push(max(at, host.stalled_until), -1, 0, lambda: self._synced(host, life))
 
+    def unstall(self, host: Host) -> None:
+        """Let a stalled disk go on."""
+        host.stalled_until = 0
+        self.later(0, lambda life=host.life: self._synced(host, life))
+
     def _synced(self, host: Host, life: int) -> None:
-        if host.peer is None or host.life != life:
+        volume = host.volume
+        if host.peer is None or host.life != life or not volume.syncing:
             return
         if host.stalled_until > self.now:
             self.push(host.stalled_until, -1, 0, lambda: self._synced(host, life))
             return
-        volume = host.volume
         number, installed = volume.complete(volume.syncing)
         volume.syncing = 0
         self.push(self.now, host.id, life, ev.DiskDone(number))
