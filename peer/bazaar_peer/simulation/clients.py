@@ -93,6 +93,8 @@ class Clients:
             self._attempt(operation)
         if rival:
             other = {**command, "body": self.body(dice)}
+            while other["body"] == command["body"]:
+                other["body"] = self.body(dice)
             self._begin(other, self.patience, dice.below(1 << 30))
         return operation
 

@@ -160,7 +160,8 @@ class Faults:
         world, network = self.world, self.world.network
         self.over, self.exact = True, 0
         network.odd = 0.0
-        hop = world.plan.timing.step // (2 * world.plan.peers)  # N8: step ≥ N × a hop
+        timing = world.plan.timing  # N8: step ≥ N × a hop
+        hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
         network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
         network.release()
         for host in world.hosts:

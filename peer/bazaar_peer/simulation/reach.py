@@ -40,6 +40,8 @@ class Reach:
         self.world = world
         self.lost_majority = False
         self.origins: dict[tuple[str, str], int] = {}
+        self.successors: dict[int, int] = {}
+        self.handed = [0 for _ in world.hosts]
         self.copy_from = [0 for _ in world.hosts]
         self.watch: dict[type, Callable[[Host, Peer, int, Any], None]] = {
             msg.IWon: self._i_won,
@@ -78,6 +80,8 @@ class Reach:
     def _chunk(self, host: Host, peer: Peer, sender: int, message: msg.Chunk) -> None:
         if message.epoch == peer.nominee.epoch and message.records:
             self.world.reach("catch_up_by_suffix")
+            if host.fuse and host.fuse[0] == "Chunk" and host.burning < 0:
+                host.burning = host.fuse[1] % 2
 
     def crashing(self, host: Host, peer: Peer) -> None:
         world, source = self.world, peer.nominee.source
@@ -115,14 +119,18 @@ class Reach:
                 world.reach("deposed_by_granting")
         elif kind == "nominee" and host.peer is not None:
             self.copy_from[host.id] = host.peer.journal.last[1]
-            if fields["transfer"]:
-                world.reach("transfer_nominee")
+            chosen = self.successors.get(host.id) == fields["transfer"] != 0
+            self.handed[host.id] = int(fields["epoch"]) if chosen else 0
+        elif kind == "successor_named":
+            self.successors[int(fields["successor"])] = int(fields["epoch"])
         elif kind == "stepped_down":
             self._stepped_down(str(fields["why"]))
         elif kind == "epoch_started":
             if len(world.traders()) > 1:
                 world.reach("two_live_traders")
         elif kind == "reign_begun":
+            if self.handed[host.id] == fields["epoch"]:
+                world.reach("hand_over_done")
             if self.lost_majority:
                 world.reach("majority_lost_and_found")
             self.lost_majority = False

@@ -24,10 +24,12 @@ from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plan import Plan
+from bazaar_peer.simulation.violation import must
 
 NEVER: Nanos = 1 << 62
 TICK = ev.Tick()
 RECENT = 600
+SPINS = 60
 
 
 class Host:
@@ -49,6 +51,7 @@ class Host:
         self.burning = -1
         self.commit = 0
         self.applied = 0
+        self.spins = 0
 
     def local(self, now: Nanos) -> Nanos:
         """Return this machine's monotonic time."""
@@ -149,6 +152,8 @@ class World:
     def _arm(self, host: Host) -> None:
         assert host.peer is not None
         deadline = host.peer.next_deadline()
+        host.spins = host.spins + 1 if deadline <= host.local(self.now) else 0
+        must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken at once, for ever")
         if deadline < NEVER:
             at = max(host.world_time(deadline), self.now + 1)
             if at < host.armed:
