@@ -141,7 +141,7 @@ class Copying:
             peer.journal.prune(base[1])
         else:
             peer.journal.rebase(base, state.chain, state.members)
-        peer.disk.install(base[0], base[1], state.chain, keep, peer.now)
+        peer.disk.install(base[0], base[1], state.chain, keep, peer.commit, peer.now)
         peer.state = state
         peer.commit = peer.commit if keep and peer.commit > base[1] else base[1]
         peer.members_changed()
