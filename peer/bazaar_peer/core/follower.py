@@ -50,6 +50,7 @@ class Follower:
         if self.refuses_while_hearing(message.transfer) and epoch > hard.promised:
             peer.send(sender, msg.TraderAlive(hard.promised, epoch))
         elif (epoch, sender) == (hard.promised, hard.promised_to):
+            peer.nominator.restart_timer()  # N8
             self._promises.append((peer.disk.issued, epoch, sender, peer.journal.last))  # R3
             self.answer_promises()
         elif epoch <= hard.promised:

@@ -189,6 +189,10 @@ class Trader:
             progress.flying = 0
             progress.moved_at = self.peer.now
 
+    def copy_advanced(self) -> None:
+        """A checkpoint on its way is progress: who lacks it may be needed for a majority (N5 c)."""
+        self.commit_moved_at = self.peer.now
+
     # ---- commit ----
 
     def advance(self) -> None:
