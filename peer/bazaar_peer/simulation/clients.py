@@ -287,10 +287,11 @@ class Clients:
         else:
             same = same and (entry.session, entry.number) == (command["session"], command["number"])
         must(same, "R13e", f"{command} was answered with the result of {entry}")
+        first = not operation.done
         self._done(operation, answer.index, answer.status, answer.body)
         if command["kind"] == msg.OPEN_SESSION and operation.session is not None:
             session = operation.session
-            if not session.id:
+            if first and not session.id:
                 session.id = msgspec.json.decode(answer.body)["session"]
                 self._numbers(session)
         self._settle(operation)
