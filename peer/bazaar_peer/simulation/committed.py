@@ -80,7 +80,9 @@ class Committed:
         for later, stamp in enumerate(stamps):
             for earlier in range(later):
                 if happens_before(stamp, stamps[earlier]):
-                    raise Violation("S8", f"batch {record.first}: an effect stands before its cause")
+                    raise Violation(
+                        "S8", f"batch {record.first}: an effect stands before its cause"
+                    )
 
     def _execute(self, index: int, entry: msg.Submission) -> None:
         """S6: each number and each key takes effect once."""
@@ -91,7 +93,9 @@ class Committed:
         if entry.key:
             first = self.keys.setdefault((entry.client, entry.key), index)
             if first != index:
-                raise Violation("S6", f"key {entry.client} {entry.key} executed at {first} and {index}")
+                raise Violation(
+                    "S6", f"key {entry.client} {entry.key} executed at {first} and {index}"
+                )
 
     def _outcome(self, answer: msg.Answer, record: msg.Record) -> None:
         name = (answer.session, answer.number)

@@ -181,6 +181,3 @@ def cuts_of(peers: int, edges: int) -> list[tuple[int, int]]:
     pairs = [(a, b) for a in range(peers) for b in range(a)]
     gone = [pair for bit, pair in enumerate(pairs) if not edges >> bit & 1]
     return gone + [(b, a) for a, b in gone]
-
-
-
