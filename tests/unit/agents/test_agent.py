@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bazaar_peer.agents.agent import BURST_MAX, COVER, DEMAND_MIN, ITEMS, Agent
 from bazaar_peer.agents.roles import Role, assign_roles
 from bazaar_peer.core.machine import Context

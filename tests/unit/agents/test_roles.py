@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bazaar_peer.agents.roles import Role, assign_roles
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+
 from bazaar_peer.market import lots as lots_module
 from bazaar_peer.market.lots import Book, Lot, Lots
 

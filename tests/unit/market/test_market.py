@@ -8,9 +8,12 @@ import subprocess
 import sys
 from typing import Any
 
-import bazaar_peer
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bazaar_peer
 from bazaar_peer.core.machine import Context
 from bazaar_peer.market import views
 from bazaar_peer.market.audit import audit
@@ -28,8 +31,6 @@ from bazaar_peer.market.commands import (
     encode_settings,
 )
 from bazaar_peer.market.market import Market
-from hypothesis import given
-from hypothesis import strategies as st
 
 INVALID = {"outcome": "invalid"}
 UNAVAILABLE = {"outcome": "unavailable"}

@@ -6,6 +6,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from bazaar_peer.core.machine import Context, Machine
 from bazaar_peer.market.audit import audit, audit_sums
 from bazaar_peer.market.commands import (
@@ -19,9 +23,6 @@ from bazaar_peer.market.commands import (
     encode_settings,
 )
 from bazaar_peer.market.market import Market
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 names = st.sampled_from(["ann", "bob", "cid", "peer-1"])
 items = st.sampled_from(["salt", "fish"])

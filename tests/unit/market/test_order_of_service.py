@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from bazaar_peer.core.messages import COMMAND, Submission
-from bazaar_peer.market.market import Market
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bazaar_peer.core.messages import COMMAND, Submission
+from bazaar_peer.market.market import Market
 
 PEERS = 4
 

@@ -1,0 +1,56 @@
+# Everything sets itself up: a fresh clone needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+SCHEDULES ?= 1000
+export PYTHONSAFEPATH := 1
+
+.PHONY: help run test check fmt sim bench bench-long fuzz setup clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "bazaar needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 run"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready ## make the virtual environment
+
+run: setup ## a ring of 6 on this machine, trading
+	$(BIN)/bazaar up --peers 6
+
+test: setup ## all tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+check: setup ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+sim: setup ## simulate: make sim SEED=42 SCHEDULES=10000
+	$(BIN)/bazaar simulate --seed $(SEED) --schedules $(SCHEDULES) --jobs 2
+
+fuzz: setup ## 100,000 random, malformed and oversized requests
+	$(BIN)/python -m pytest -q tests/fuzz --requests 100000
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## goals and figures, about six minutes
+	$(BIN)/python -m bench
+
+bench-long: $(VENV)/.bench ## also a million trades and a thousand kills
+	$(BIN)/python -m bench --long
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Benchmarks: goals and figures of one interleaved run; see `python -m bench --help`."""

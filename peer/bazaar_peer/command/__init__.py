@@ -1,0 +1,1 @@
+"""The command `bazaar`: a ring on this machine, a client of any ring, audits and simulations."""

@@ -1,0 +1,212 @@
+"""Commands and their options; what they do stands in the modules beside this one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bazaar_peer.command import client, local, views
+
+app = typer.Typer(
+    name="bazaar",
+    help="A marketplace that elects its own trader and never loses a trade.\n\n"
+    "Start a ring on this machine with `bazaar up`, then trade with it from another terminal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Url = Annotated[str, typer.Option(help="Any peer of the ring.", envvar="BAZAAR_URL")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
+URL = "http://127.0.0.1:8600"
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """Say what went wrong on standard error."""
+    typer.echo(f"bazaar: {message}", err=True)
+    return typer.Exit(code)
+
+
+@app.command(
+    epilog="Examples:  bazaar up  ·  bazaar up --peers 3 --rate 50 --duration 30 --json  ·  "
+    "bazaar up --roles buyers=3,sellers=3 --data ./ring"
+)
+def up(
+    peers: Annotated[
+        int | None, typer.Option(help="Number of peers. Default 6, or the ring's.")
+    ] = None,
+    roles: Annotated[
+        str, typer.Option(help="both | random | buyers=K,sellers=M (buyers take the lowest ids).")
+    ] = "both",
+    seed: Annotated[int, typer.Option(help="Fixes random roles and the agents' wishes.")] = 0,
+    rate: Annotated[float, typer.Option(help="Orders a second of all buyers together.")] = 20.0,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the ring; goes on where it stopped.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Peer i serves HTTP at PORT + i.")] = 8600,
+    duration: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    as_json: Json = False,
+    agents: Annotated[
+        bool, typer.Option("--agents/--no-agents", help="Let the peers buy and sell themselves.")
+    ] = True,
+    election: Annotated[str, typer.Option(help="ring | bully")] = "ring",
+    restart_after: Annotated[
+        str, typer.Option(help="Seconds until a killed peer is started again, or never.")
+    ] = "3",
+    log_json: Annotated[bool, typer.Option("--log-json", help="Logs as JSON lines.")] = False,
+    commission: Annotated[int, typer.Option(help="Commission in basis points, of a new ring.")] = 0,
+) -> None:
+    """Run a whole ring on this machine: real processes, real disks, real HTTP."""
+    options = local.Options(
+        peers=peers,
+        roles=roles,
+        seed=seed,
+        rate=rate if agents else 0.0,
+        agents=agents,
+        data=data or Path(tempfile.mkdtemp(prefix="bazaar-")),
+        port=port,
+        duration=duration,
+        as_json=as_json,
+        election=election,
+        restart_after=restart_after,
+        log_json=log_json,
+        commission_bp=commission,
+    )
+    try:
+        local.up(options)
+    except local.UsageError as wrong:
+        raise fail(str(wrong), 2) from wrong
+    except local.RingError as wrong:
+        if data is None:
+            shutil.rmtree(options.data, ignore_errors=True)
+        raise fail(str(wrong)) from wrong
+
+
+def ask(method: str, url: str, path: str, body: object = None, **headers: str) -> dict[str, object]:
+    """Ask a peer; end the program with a plain sentence if it does not answer as wanted."""
+    try:
+        return asyncio.run(client.call(method, url, path, body, headers))
+    except client.CallError as wrong:
+        raise fail(str(wrong), wrong.exit_code) from wrong
+
+
+def show(found: dict[str, object], as_json: bool, view: views.View) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        view(found)
+
+
+def key_header(key: str | None, client_name: str | None) -> dict[str, str]:
+    headers = {"Idempotency-Key": key or client.fresh_key()}
+    return headers | ({"Bazaar-Client": client_name} if client_name else {})
+
+
+Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harmless.")]
+
+
+@app.command(epilog="Example:  bazaar ring --url http://127.0.0.1:8603 --json")
+def ring(url: Url = URL, as_json: Json = False) -> None:
+    """Show the ring: members, trader, epoch, clocks, lag."""
+    try:
+        found = asyncio.run(client.ring(url))
+    except client.CallError as wrong:
+        raise fail(str(wrong), wrong.exit_code) from wrong
+    show(found, as_json, views.ring)
+
+
+@app.command(epilog="Example:  bazaar buy salt 3 --url http://127.0.0.1:8600")
+def buy(
+    item: str,
+    quantity: int,
+    url: Url = URL,
+    key: Key = None,
+    buyer: Annotated[str | None, typer.Option(help="Who buys. Default: anonymous.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Order goods: all of them or none, cheapest lots first."""
+    body: dict[str, object] = {"item": item, "quantity": quantity}
+    body |= {"buyer": buyer} if buyer else {}
+    found = ask("POST", url, "/v1/orders", body, **key_header(key, buyer))
+    show(found, as_json, views.outcome)
+
+
+@app.command(epilog="Example:  bazaar sell salt 100 --price 7 --seller ali")
+def sell(
+    item: str,
+    quantity: int,
+    price: Annotated[int, typer.Option(help="For one, in minor units of money.")],
+    url: Url = URL,
+    key: Key = None,
+    seller: Annotated[str | None, typer.Option(help="Who sells. Default: anonymous.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Deposit goods at the post, as one lot."""
+    body: dict[str, object] = {"item": item, "quantity": quantity, "price": price}
+    body |= {"seller": seller} if seller else {}
+    found = ask("POST", url, "/v1/deposits", body, **key_header(key, seller))
+    show(found, as_json, views.outcome)
+
+
+@app.command(epilog="Example:  bazaar withdraw 42 10")
+def withdraw(
+    lot: int, quantity: int, url: Url = URL, key: Key = None, as_json: Json = False
+) -> None:
+    """Take unsold goods of a lot back."""
+    body = {"lot": lot, "quantity": quantity}
+    found = ask("POST", url, "/v1/withdrawals", body, **key_header(key, None))
+    show(found, as_json, views.outcome)
+
+
+@app.command()
+def stock(url: Url = URL, as_json: Json = False) -> None:
+    """Show the goods on offer."""
+    show(ask("GET", url, "/v1/stock"), as_json, views.stock)
+
+
+@app.command()
+def trades(
+    url: Url = URL,
+    after: Annotated[int, typer.Option(help="Only those behind this journal index.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show trades, oldest first."""
+    show(ask("GET", url, f"/v1/trades?after={after}"), as_json, views.trades)
+
+
+@app.command()
+def accounts(url: Url = URL, as_json: Json = False) -> None:
+    """Show what everybody paid and earned."""
+    show(ask("GET", url, "/v1/accounts"), as_json, views.accounts)
+
+
+@app.command(epilog="Example:  bazaar verify ./ring --acknowledged acknowledged.txt")
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a stopped ring.")],
+    acknowledged: Annotated[
+        Path | None, typer.Option(help="A client's list, one `client key` a line.")
+    ] = None,
+) -> None:
+    """Audit all journals and checkpoints of a ring's folder (S3, S4, S6, S7, S8)."""
+    from bazaar_peer.command import verify as audit  # noqa: PLC0415 - only this command needs it
+
+    try:
+        report = audit.verify(folder, acknowledged)
+    except local.RingError as wrong:
+        raise fail(str(wrong), 2) from wrong
+    views.audit(report)
+    if report.violations:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; misuse exits with 2, failure with 1."""
+    app()

@@ -1,0 +1,64 @@
+"""A small client of any peer's HTTP interface, for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+import aiohttp
+
+TIMEOUT_S = 70.0
+"""A little more than the longest deadline a peer accepts."""
+
+
+class CallError(Exception):
+    """No answer, or one that says no; the text is for a person."""
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def fresh_key() -> str:
+    return f"cli-{secrets.token_hex(8)}"
+
+
+async def call(
+    method: str, url: str, path: str, body: object = None, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Ask one peer and return its JSON object.
+
+    Raises:
+        CallError: the peer cannot be reached, or refuses; 4xx gives exit code 2.
+    """
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(method, url + path, json=body, headers=headers) as response,
+        ):
+            found = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise CallError(f"no answer from {url}: {str(error) or type(error).__name__}") from error
+    if response.status >= 400:
+        detail = found.get("detail") or found.get("title") or f"status {response.status}"
+        raise CallError(detail, 2 if response.status < 429 else 1)
+    assert isinstance(found, dict)
+    return found
+
+
+async def ring(url: str) -> dict[str, Any]:
+    """Ask the ring of one peer, then every member for what it says of itself."""
+    first = await call("GET", url, "/v1/ring")
+
+    async def one(peer: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await asyncio.wait_for(call("GET", peer["url"], "/v1/ring"), 2.0)
+        except (CallError, TimeoutError):
+            return {**peer, "suspected": True}
+        own = next(found for found in answer["peers"] if found["id"] == peer["id"])
+        return {**own, "suspected": peer["suspected"]}
+
+    first["peers"] = list(await asyncio.gather(*(one(peer) for peer in first["peers"])))
+    return first

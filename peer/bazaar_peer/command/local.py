@@ -1,0 +1,193 @@
+"""`bazaar up` from options to the end: make or open the ring's folder, run it, sum it up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from bazaar_peer.agents.roles import assign_roles
+from bazaar_peer.command import ring_folder
+from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder
+from bazaar_peer.command.table import Board
+from bazaar_peer.command.up import (
+    Supervisor,
+    check_start,
+    clear_totals,
+    print_summary,
+    summary,
+)
+from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.runtime.stats import Stats
+from bazaar_peer.runtime.volume import Identity, format_volume
+
+__all__ = ["Options", "RingError", "UsageError", "up"]
+
+PEERS_DEFAULT = 6
+
+
+class UsageError(Exception):
+    """Options that cannot be; the text says which and how to mend them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of `bazaar up`."""
+
+    peers: int | None
+    roles: str
+    seed: int
+    rate: float
+    agents: bool
+    data: Path
+    port: int
+    duration: float | None
+    as_json: bool
+    election: str
+    restart_after: str
+    log_json: bool
+    commission_bp: int
+
+
+def up(options: Options) -> None:
+    """Run a ring until its time is over or Ctrl-C, then print the summary."""
+    restart_after = _check(options)
+    folder = _open_or_make(options)
+    peers = folder.made.peers
+    _check_ports(options.port, peers)
+    say = Console(stderr=True, highlight=False)
+    for sentence in check_start(folder):
+        say.print(sentence)
+    clear_totals(folder)
+    for peer in range(peers):
+        Stats(folder.stats(peer)).close()
+    settings = _settings(options, folder)
+    board = Board(folder, settings[0], sentences=say.print)
+    supervisor = Supervisor(
+        folder=folder,
+        settings=lambda peer: settings[peer],
+        restart_after_s=restart_after,
+        say=board.say,
+    )
+    say.print(f"ring of {peers} at {settings[0].client_url(0)} and up, data in {folder.path}")
+    asyncio.run(_watch(options, supervisor, board))
+    print_summary(summary(supervisor), as_json=options.as_json)
+
+
+async def _watch(options: Options, supervisor: Supervisor, board: Board) -> None:
+    if options.as_json or not sys.stderr.isatty():
+        plain = board.plain_ticker(supervisor, every_s=5.0)
+        await supervisor.run(options.duration, plain)
+        return
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+        board.live = live
+        await supervisor.run(options.duration, lambda: board.refresh(supervisor))
+        board.live = None
+
+
+def _check(options: Options) -> float | None:
+    """See that options make sense alone; return the restart delay."""
+    if options.election not in ("ring", "bully"):
+        raise UsageError(f"--election must be ring or bully, not {options.election!r}")
+    if options.rate < 0:
+        raise UsageError(f"--rate must be 0 or more orders a second, not {options.rate:g}")
+    if not 0 <= options.commission_bp <= 10_000:
+        raise UsageError(f"--commission is 0 to 10000 basis points, not {options.commission_bp}")
+    if options.duration is not None and options.duration <= 0:
+        raise UsageError(f"--duration must be more than 0 seconds, not {options.duration:g}")
+    if options.restart_after == "never":
+        return None
+    try:
+        delay = float(options.restart_after)
+    except ValueError:
+        delay = -1.0
+    if not 0 <= delay < 3600:
+        raise UsageError(f"--restart-after is seconds or never, not {options.restart_after!r}")
+    return delay
+
+
+def _open_or_make(options: Options) -> RingFolder:
+    folder = ring_folder.open_ring(options.data)
+    if folder is not None:
+        if options.peers not in (None, folder.made.peers):
+            raise RingError(
+                f"{options.data} is a ring of {folder.made.peers} peers; --peers {options.peers} "
+                "would make two rings of it. Leave --peers out, or name another --data."
+            )
+        return folder
+    peers = PEERS_DEFAULT if options.peers is None else options.peers
+    _roles(options, peers)
+    made = RingFile(
+        ring=ring_folder.new_ring_id(),
+        peers=peers,
+        roles=options.roles,
+        seed=options.seed,
+        commission_bp=options.commission_bp,
+    )
+    leftovers = [p for p in options.data.glob("peer-*") if (p / "identity").exists()]
+    if leftovers:
+        raise RingError(
+            f"{options.data} has volumes of a ring ({leftovers[0].name}, …) but no ring.json: its "
+            "first start was interrupted, or the file was lost. Restore ring.json from a copy; if "
+            "nothing was traded yet, remove the folder."
+        )
+    folder = ring_folder.make_ring(options.data, made)
+    genesis = folder.genesis()
+    for peer in range(peers):
+        format_volume(folder.volume(peer), Identity(made.ring, peer, 1), genesis)
+    ring_folder.finish(folder)
+    return folder
+
+
+def _roles(options: Options, peers: int) -> list[str]:
+    if not 1 <= peers <= ring_folder.PEERS_MAX:
+        raise UsageError(f"--peers must be 1 to {ring_folder.PEERS_MAX}, not {peers}")
+    try:
+        return [role.value for role in assign_roles(options.roles, peers, options.seed)]
+    except ValueError as wrong:
+        raise UsageError(str(wrong)) from wrong
+
+
+def _settings(options: Options, folder: RingFolder) -> list[ProcessSettings]:
+    peers = folder.made.peers
+    roles = _roles(options, peers)
+    buyers = sum(role != "seller" for role in roles) or 1
+    return [
+        ProcessSettings(
+            me=peer,
+            peers=peers,
+            ring=folder.made.ring,
+            volume=str(folder.volume(peer)),
+            archive=str(folder.archive(peer)),
+            log=str(folder.log(peer)),
+            log_json=options.log_json,
+            stats=str(folder.stats(peer)),
+            port=options.port,
+            election=options.election,
+            role=roles[peer] if options.agents else "",
+            seed=options.seed,
+            rate=options.rate / buyers,
+        )
+        for peer in range(peers)
+    ]
+
+
+def _check_ports(port: int, peers: int) -> None:
+    """See that every port is free before anything is started."""
+    if not 1024 <= port <= 65_535 - 1000 - peers:
+        raise UsageError(f"--port must be 1024 to {65_535 - 1000 - peers}, not {port}")
+    for number in [*range(port, port + peers), *range(port + 1000, port + 1000 + peers)]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError as error:
+                raise UsageError(
+                    f"port {number} is taken ({error.strerror}); end what uses it, or choose "
+                    "another --port"
+                ) from error

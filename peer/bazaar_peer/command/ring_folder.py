@@ -1,0 +1,118 @@
+"""The folder of a ring on this machine, and its first start (R14).
+
+DIR/ring.json        written last: with it there, a missing peer's folder is a *lost* volume
+DIR/peer-<i>/        the volume of peer i
+DIR/archive/peer-<i> journal segments that checkpoints replaced, for `bazaar verify`
+DIR/logs/peer-<i>.log
+DIR/stats/peer-<i>   counters of the peer's agents
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from bazaar_peer.core.journal import store
+from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored
+from bazaar_peer.core.types import Limits
+from bazaar_peer.market.commands import MarketSettings, encode_settings
+
+PEERS_MAX = 96
+
+
+class RingError(Exception):
+    """A folder that cannot be used as asked; the text says what is wrong and how to mend it."""
+
+
+class RingFile(msgspec.Struct, frozen=True, kw_only=True):
+    """DIR/ring.json: what a ring was made with."""
+
+    ring: str
+    peers: int
+    roles: str = "both"
+    seed: int = 0
+    commission_bp: int = 0
+    limits: Limits = Limits()
+
+
+class RingFolder:
+    """A ring's folder, made or opened."""
+
+    def __init__(self, path: Path, made: RingFile) -> None:
+        self.path = path
+        self.made = made
+
+    def volume(self, peer: int) -> Path:
+        return self.path / f"peer-{peer}"
+
+    def log(self, peer: int) -> Path:
+        return self.path / "logs" / f"peer-{peer}.log"
+
+    def stats(self, peer: int) -> Path:
+        return self.path / "stats" / f"peer-{peer}"
+
+    def archive(self, peer: int) -> Path:
+        return self.path / "archive" / f"peer-{peer}"
+
+    def genesis(self) -> Stored:
+        """Return the first record, the same on every volume."""
+        made = self.made
+        members = MembersChanged(
+            tuple(Member(peer, 1) for peer in range(made.peers)),
+            made.ring,
+            made.limits,
+            encode_settings(MarketSettings(commission_bp=made.commission_bp)),
+        )
+        return store(Record(0, 1, 0, 0, {}, [members]), b"")
+
+
+def open_ring(path: Path) -> RingFolder | None:
+    """Open a ring's folder; None if no ring was made there yet.
+
+    Raises:
+        RingError: ring.json cannot be read.
+    """
+    file = path / "ring.json"
+    if not file.exists():
+        return None
+    try:
+        return RingFolder(path, msgspec.json.decode(file.read_bytes(), type=RingFile))
+    except msgspec.MsgspecError as wrong:
+        raise RingError(
+            f"{file} is damaged ({wrong}). Restore it from a copy, or move the folder away to "
+            "start a new ring."
+        ) from wrong
+
+
+def make_ring(path: Path, made: RingFile) -> RingFolder:
+    """Describe a ring in its folder; `finish` makes it exist once its volumes are formatted."""
+    if not 1 <= made.peers <= PEERS_MAX:
+        raise RingError(f"--peers must be 1 to {PEERS_MAX}, not {made.peers}")
+    path.mkdir(parents=True, exist_ok=True)
+    for name in ("logs", "stats", "archive"):
+        (path / name).mkdir(exist_ok=True)
+    return RingFolder(path, made)
+
+
+def finish(folder: RingFolder) -> None:
+    """Write ring.json, durably and last: from now on the ring exists."""
+    text = json.dumps(msgspec.to_builtins(folder.made), indent=2) + "\n"
+    temporary = folder.path / "ring.json.new"
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(folder.path / "ring.json")
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def new_ring_id() -> str:
+    return f"ring-{secrets.token_hex(8)}"

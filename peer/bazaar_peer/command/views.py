@@ -1,0 +1,102 @@
+"""What a person sees of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bazaar_peer.command.verify import Report
+
+View: TypeAlias = Callable[[dict[str, Any]], None]
+console = Console()
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        left = column in {"item", "role", "name", "buyer", "seller", "url"}
+        table.add_column(column, justify="left" if left else "right")
+    return table
+
+
+def clock_text(clock: dict[str, int]) -> str:
+    return " ".join(f"{part}:{ticks}" for part, ticks in sorted(clock.items()))
+
+
+def ring(found: dict[str, Any]) -> None:
+    trader = found["trader"]
+    who = "no trader" if trader is None or trader < 0 else f"trader {trader}"
+    console.print(f"{who}, epoch {found['epoch']}, committed up to {found['commit_index']}")
+    table = _table("peer", "pid", "role", "trader", "epoch", "applied", "clock", "url")
+    for peer in found["peers"]:
+        lost = peer.get("suspected")
+        table.add_row(
+            str(peer["id"]),
+            str(peer.get("pid") or "-"),
+            "suspected" if lost else str(peer.get("role") or "-"),
+            "-" if peer.get("trader") in (None, -1) else str(peer["trader"]),
+            str(peer.get("epoch", "-")),
+            str(peer.get("applied_index", "-")),
+            clock_text(peer.get("clock") or {}),
+            str(peer["url"]),
+        )
+    console.print(table)
+
+
+def outcome(found: dict[str, Any]) -> None:
+    word = found["outcome"]
+    if word == "filled":
+        console.print(f"filled for {found['paid']} (journal index {found['index']})")
+        for part in found["parts"]:
+            console.print(
+                f"  {part['quantity']} at {part['price']} from {part['seller']} (lot {part['lot']})"
+            )
+    else:
+        lot = f", lot {found['lot']}" if "lot" in found else ""
+        console.print(f"{word}{lot} (journal index {found['index']})")
+
+
+def stock(found: dict[str, Any]) -> None:
+    table = _table("item", "on offer", "lot", "seller", "quantity", "price")
+    for item, offer in found["items"].items():
+        for place, lot in enumerate(offer["lots"]):
+            head = (item, str(offer["on_offer"])) if place == 0 else ("", "")
+            table.add_row(
+                *head, str(lot["lot"]), lot["seller"], str(lot["quantity"]), str(lot["price"])
+            )
+    console.print(table if table.row_count else "nothing is on offer")
+
+
+def trades(found: dict[str, Any]) -> None:
+    table = _table("index", "buyer", "item", "quantity", "paid")
+    for trade in found["trades"]:
+        table.add_row(
+            str(trade["index"]),
+            trade["buyer"],
+            trade["item"],
+            str(trade["quantity"]),
+            str(trade["paid"]),
+        )
+    console.print(table if table.row_count else "no trades yet")
+
+
+def accounts(found: dict[str, Any]) -> None:
+    table = _table("name", "paid", "earned", "commission")
+    for name, account in found["accounts"].items():
+        table.add_row(
+            name, str(account["paid"]), str(account["earned"]), str(account["commission"])
+        )
+    console.print(table if table.row_count else "nobody has traded yet")
+
+
+def audit(report: Report) -> None:
+    for line in report.counted:
+        console.print(line, highlight=False)
+    for sentence in report.violations:
+        console.print(f"VIOLATION: {sentence}", style="bold red", highlight=False)
+    if not report.violations:
+        console.print("no violation found", style="green")

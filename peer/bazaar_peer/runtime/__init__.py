@@ -1,0 +1,1 @@
+"""What surrounds the core in a real process: sockets, disk thread, HTTP."""

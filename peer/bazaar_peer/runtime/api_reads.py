@@ -1,0 +1,176 @@
+"""What a client can see of a peer: committed entries only, each answer with its `Bazaar-Index`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from bazaar_peer.core.events import Resign
+from bazaar_peer.core.journal import entries
+from bazaar_peer.core.messages import COMMAND, Entry, Submission, decode_record
+from bazaar_peer.core.types import PeerId
+from bazaar_peer.core.vector_clock import component_name
+from bazaar_peer.market import views
+from bazaar_peer.market.commands import decode_command
+from bazaar_peer.market.market import Market
+from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
+from bazaar_peer.runtime.bodies import Resignation, body_of, caller_of, query_integer
+from bazaar_peer.runtime.problems import Problem, wrong
+from bazaar_peer.runtime.settings import ProcessSettings
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+    from bazaar_peer.runtime.driver import Driver
+
+LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
+LOTS_SHOWN = 20
+JOURNAL_MAX_BYTES = 256 * 1024
+
+_resignation = msgspec.json.Decoder(Resignation)
+
+
+class Reads:
+    """Everything that a client can see."""
+
+    def __init__(
+        self, driver: Driver, peer: Peer, settings: ProcessSettings, commands: Commands
+    ) -> None:
+        self.driver, self.peer, self.settings = driver, peer, settings
+        self.commands = commands
+
+    async def _market(self, request: web.Request) -> Market:
+        """Wait as the caller asks for, and return the state to read at once."""
+        authorize(request)
+        consistency = request.query.get("consistency", "local")
+        if consistency not in {"local", "linearizable"}:
+            raise wrong("consistency", "local or linearizable")
+        caller = caller_of(request.headers)
+        await self.commands.current(caller, linearizable=consistency == "linearizable")
+        machine = self.peer.state.machine
+        assert isinstance(machine, Market)
+        return machine
+
+    def _told(self, told: dict[str, Any]) -> web.Response:
+        """Answer with plain values; sums of money may outgrow 64 bits, so not by msgspec."""
+        index = self.peer.state.index
+        return json_response(json.dumps({"index": index, **told}).encode(), index)
+
+    async def stock(self, request: web.Request) -> web.Response:
+        market = await self._market(request)
+        heard = time.monotonic_ns() if self.peer.is_trader else self.peer.follower.heard_at
+        age_ms = max(0, time.monotonic_ns() - heard) // 1_000_000
+        return self._told({"age_ms": age_ms, "items": views.stock(market, LOTS_SHOWN)})
+
+    async def trades(self, request: web.Request) -> web.Response:
+        after = query_integer(request, "after", 0)
+        limit = query_integer(request, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+        market = await self._market(request)
+        return self._told({"trades": [_trade(t) for t in views.trades(market, after, limit)]})
+
+    async def accounts(self, request: web.Request) -> web.Response:
+        market = await self._market(request)
+        return self._told({"accounts": views.accounts(market), "totals": views.totals(market)})
+
+    async def journal(self, request: web.Request) -> web.Response:
+        """Committed entries behind an index, as far back as this peer's journal goes."""
+        after = query_integer(request, "after", 0)
+        limit = query_integer(request, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+        await self._market(request)
+        peer = self.peer
+        told: list[dict[str, Any]] = []
+        for stored in peer.journal.behind(after, JOURNAL_MAX_BYTES):
+            if stored.last > peer.state.index or len(told) >= limit:
+                break
+            for index, entry in entries(decode_record(stored.blob)):
+                if index > after:
+                    told.append({"index": index, "epoch": stored.epoch, **_entry(entry)})
+        return self._told({"begins": peer.journal.base[1] + 1, "entries": told[:limit]})
+
+    async def ring(self, request: web.Request) -> web.Response:
+        """This peer's view of the ring; of the others it knows address and suspicion."""
+        authorize(request)
+        peer, settings = self.peer, self.settings
+        rows = []
+        for member in peer.members.members:
+            row: dict[str, Any] = {
+                "id": member.id,
+                "url": settings.client_url(member.id),
+                "suspected": member.id != peer.me and PeerId(member.id) not in peer.linked,
+            }
+            rows.append(row | (self._own() if member.id == peer.me else {}))
+        told = {"trader": peer.trader, "epoch": peer.epoch, "commit_index": peer.commit_index}
+        return self._told({**told, "peers": rows})
+
+    def _own(self) -> dict[str, Any]:
+        peer = self.peer
+        return {
+            "pid": os.getpid(),
+            "role": self.settings.role or None,
+            "trader": peer.trader,
+            "epoch": peer.epoch,
+            "applied_index": peer.state.index,
+            "clock": {component_name(part): n for part, n in sorted(peer.clock.counts.items())},
+        }
+
+    async def resign(self, request: web.Request) -> web.Response:
+        """Hand the reign over (R11); only the trader can."""
+        authorize(request)
+        given = await body_of(request, _resignation) if request.can_read_body else Resignation()
+        if not self.peer.is_trader:
+            raise Problem(409, f"this peer is not the trader; the trader is {self.peer.trader}")
+        successor = -1 if given.successor is msgspec.UNSET else given.successor
+        if successor >= 0 and successor not in self.peer.voters:
+            raise wrong("successor", "a voting member of the ring")
+        self.driver.submit(Resign(leaving=False, successor=successor))
+        return web.Response(
+            status=202, body=b'{"resigning":true}', headers={"Content-Type": "application/json"}
+        )
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return json_response(b'{"status":"alive"}', self.peer.state.index)
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        if not self.peer.is_ready():
+            raise Problem(503, "not ready: leaving, or too far behind the trader")
+        return json_response(b'{"status":"ready"}', self.peer.state.index)
+
+    def routes(self) -> list[tuple[str, str, Handler]]:
+        return [
+            ("GET", "/v1/stock", self.stock),
+            ("GET", "/v1/trades", self.trades),
+            ("GET", "/v1/accounts", self.accounts),
+            ("GET", "/v1/journal", self.journal),
+            ("GET", "/v1/ring", self.ring),
+            ("POST", "/v1/resign", self.resign),
+            ("GET", "/healthz", self.healthz),
+            ("GET", "/readyz", self.readyz),
+        ]
+
+
+def _trade(trade: Any) -> dict[str, Any]:
+    shown = ("index", "buyer", "item", "quantity", "paid")
+    told: dict[str, Any] = {name: getattr(trade, name) for name in shown}
+    return told | {"parts": json.loads(trade.result)["parts"]}
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    """Show an entry; a command's client and key are its client's own business."""
+    if not isinstance(entry, Submission):
+        return {"kind": type(entry).__name__}
+    told = {"session": entry.session, "number": entry.number, "stamp": _stamp(entry.stamp)}
+    if entry.kind != COMMAND:
+        return {"kind": ("", "OpenSession", "CloseSession", "OpenPeer")[entry.kind], **told}
+    try:
+        command = decode_command(entry.body)
+    except msgspec.MsgspecError:
+        return {"kind": "Invalid", **told}
+    return {"kind": type(command).__name__, **told, **msgspec.structs.asdict(command)}
+
+
+def _stamp(stamp: dict[int, int]) -> dict[str, int]:
+    return {component_name(part): ticks for part, ticks in sorted(stamp.items())}

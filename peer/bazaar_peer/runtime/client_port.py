@@ -1,0 +1,198 @@
+"""The port that clients talk to: the aiohttp application behind limits that aiohttp has not.
+
+Connections are limited, those beyond get a 503 at once; headers and bodies must come in time;
+every error is a problem. R13 c is kept here: what lay unread in a socket for long is never looked
+up. After a stall all connections close and the listening socket, queue included, is made anew; a
+request that waited behind slow ones on its own connection is dropped with that connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from bazaar_peer.runtime import problems
+from bazaar_peer.runtime.api import Commands, routes
+from bazaar_peer.runtime.api_events import Events
+from bazaar_peer.runtime.api_reads import Reads
+from bazaar_peer.runtime.api_session import Sessions
+from bazaar_peer.runtime.bodies import BATCH_BODY_MAX_BYTES
+from bazaar_peer.runtime.openapi import document
+from bazaar_peer.runtime.problems import Problem
+from bazaar_peer.runtime.settings import ProcessSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bazaar_peer.core.peer import Peer
+    from bazaar_peer.runtime.driver import Driver
+
+log = logging.getLogger("bazaar.api")
+
+CONNECTIONS_MAX = 4096
+IDLE_S = 60.0
+"""A connection without a whole request for so long is closed: idle, or slow with its headers."""
+BACKLOG = 1024
+SLOW_S, BEHIND_MAX = 2.0, 15
+"""Pipelined requests wait behind at most 15 others of 2 s each: the 30 s of R13 c."""
+STALL_S = SLOW_S * BEHIND_MAX
+AGAIN_S = 0.05
+
+
+def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Application:
+    """Build the application: every path of openapi.py."""
+    commands, events = Commands(driver, peer), Events(peer)
+    reads = Reads(driver, peer, settings, commands)
+    described = document()
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=described, headers={"Content-Type": "application/json"})
+
+    async def watching(_app: web.Application) -> AsyncIterator[None]:
+        driver.observers.append(events.note)
+        watch = asyncio.get_running_loop().create_task(events.watch())
+        yield
+        watch.cancel()
+
+    app = web.Application(client_max_size=BATCH_BODY_MAX_BYTES)
+    streams = [("GET", "/v1/events", events.get), ("GET", "/v1/session", Sessions(commands).get)]
+    described_itself = [("GET", "/openapi.json", openapi)]
+    for method, path, handler in [*routes(commands), *reads.routes(), *streams, *described_itself]:
+        app.router.add_route(method, path, handler, expect_handler=_expect)
+    app.cleanup_ctx.append(watching)
+    return app
+
+
+async def _expect(request: web.Request) -> None:
+    if request.headers["Expect"].lower() != "100-continue":
+        raise Problem(417, "Expect should be 100-continue, or nothing")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, which answers every error with a problem."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer an exception of a handler, or a request that is not HTTP."""
+        if isinstance(exc, Problem):
+            return exc.response()
+        if status == 500:
+            log.error("handler_failed", exc_info=exc, extra={"fields": {"path": request.path}})
+        detail = "this peer failed to handle the request" if status >= 500 else "not valid HTTP"
+        response = Problem(status, detail).response()
+        response.force_close()
+        return response
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Any:
+        if resp.status >= 400:
+            resp = problems.from_http(resp)
+        return super().finish_response(request, resp, start_time)
+
+
+class _Pipelining(AbstractAccessLogger):
+    """Sees every answered request: closes a connection whose next ones have waited for long."""
+
+    @property
+    def enabled(self) -> bool:
+        return True
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        protocol = request.protocol
+        behind = len(protocol._messages)  # noqa: SLF001 - what was read and not begun
+        if behind > BEHIND_MAX or time > STALL_S or (behind and time > SLOW_S):
+            protocol.close()
+
+
+class _Refused(asyncio.Protocol):
+    """A connection beyond the limit."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        out = cast(asyncio.Transport, transport)
+        out.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+            b"Retry-After: 1\r\nConnection: close\r\nContent-Length: 110\r\n\r\n"
+            b'{"type":"about:blank","title":"Service Unavailable","status":503,'
+            b'"detail":"too many connections to this peer"}'
+        )
+        out.close()
+
+
+class ClientPort:
+    """Serves an application at one address, until `close`."""
+
+    def __init__(self, app: web.Application, driver: Driver, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self.refused = 0
+        self._driver = driver
+        self._options: dict[str, Any] = {
+            "access_log": log,
+            "access_log_class": _Pipelining,
+            "keepalive_timeout": IDLE_S,
+            "lingering_time": 1.0,
+            "auto_decompress": False,
+        }
+        self._runner = web.AppRunner(app, handler_cancellation=True, **self._options)
+        self._listening: asyncio.Server | None = None
+        self._reopening: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        await self._listen()
+        self._driver.on_stall = self._stalled
+
+    async def close(self) -> None:
+        self._driver.on_stall = lambda: None
+        if self._reopening is not None:
+            self._reopening.cancel()
+        if self._listening is not None:
+            self._listening.close()
+        await self._runner.cleanup()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            self._connection, self.host, self.port, backlog=BACKLOG, reuse_address=True
+        )
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def _connection(self) -> asyncio.Protocol:
+        server = self._runner.server
+        assert server is not None
+        if len(server._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - `connections` copies them
+            self.refused += 1
+            return _Refused()
+        return _Connection(server, loop=asyncio.get_running_loop(), **self._options)
+
+    def _stalled(self) -> None:
+        """R13 c: whatever lies in the sockets and in the listen queue is not read any more."""
+        server = self._runner.server
+        assert server is not None
+        for connection in server.connections:
+            connection.force_close()
+        if self._listening is not None:
+            self._listening.close()
+        self._reopening = asyncio.get_running_loop().create_task(self._reopen())
+
+    async def _reopen(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except OSError:
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return

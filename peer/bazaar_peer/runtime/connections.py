@@ -1,0 +1,175 @@
+"""The two ends of a connection between peers: the one that dialled speaks, the other listens.
+
+Both introduce themselves with a `Hello`. Whatever is wrong with an introduction or a frame closes
+the connection with a logged sentence and a count; nothing that arrives here can raise further up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from msgspec import Struct
+
+from bazaar_peer.core.messages import Message
+from bazaar_peer.core.types import PeerId
+from bazaar_peer.runtime.wire import (
+    FORMAT,
+    FRAME_MAX_BYTES,
+    BadFrameError,
+    Framer,
+    Hello,
+    frame,
+    hello_from,
+    messages_from,
+)
+
+log = logging.getLogger("bazaar.transport")
+
+HELLO_S = 5.0
+"""Who has not introduced himself by then is closed."""
+SILENCE_MS = 5000
+"""Bytes unacknowledged for this long close a connection: the host went without a word."""
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who this process is in its ring (R14)."""
+
+    ring: str
+    ordinal: PeerId
+    incarnation: int
+    boot: int
+    address: str
+    """`host:port` where other peers can dial it."""
+    credential: str = ""
+
+    def hello(self, to: PeerId) -> bytes:
+        me = (self.ring, self.ordinal, self.incarnation, self.boot, self.address)
+        return frame(Hello(FORMAT, *me, to, self.credential))
+
+
+class Switchboard(Protocol):
+    """What a connection needs of the transport that owns it."""
+
+    identity: Identity
+    counts: Counter[str]
+    deliver: Callable[[PeerId, list[Message]], None]
+
+    def objection(self, hello: Hello) -> str: ...
+    def accepted(self, connection: Accepted, hello: Hello) -> None: ...
+    def gone(self, connection: Accepted) -> None: ...
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, board: Switchboard) -> None:
+        self.board = board
+        self.transport: asyncio.Transport | None = None
+        self.framer = Framer()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by class
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+
+    def refuse(self, sentence: str) -> None:
+        if self.transport is not None:
+            self.board.counts["connections_refused"] += 1
+            where = self.transport.get_extra_info("peername")
+            log.warning(
+                "connection refused", extra={"fields": {"remote": str(where), "why": sentence}}
+            )
+            self.abort()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+            self.transport = None
+
+
+class Accepted(_Connection):
+    """Another peer dialled: it speaks, this one listens."""
+
+    peer: PeerId | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(HELLO_S, self.refuse, f"no Hello came in {HELLO_S:g} s")
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if self.peer is None:
+                first = self.framer.feed(data, 1)
+                if not first or not self._introduced(hello_from(first[0])):
+                    return
+                data = b""
+            bodies = self.framer.feed(data)
+            if bodies and self.peer is not None and self.transport is not None:
+                self.board.deliver(self.peer, messages_from(bodies))
+        except BadFrameError as error:
+            self.board.counts["frames_malformed"] += 1
+            self.refuse(str(error))
+
+    def _introduced(self, hello: Hello) -> bool:
+        if why := self.board.objection(hello):
+            self.refuse(why)
+            return False
+        assert self.transport is not None
+        self._patience.cancel()
+        self.peer = PeerId(hello.ordinal)
+        self.framer.limit = FRAME_MAX_BYTES
+        self.transport.write(self.board.identity.hello(self.peer))
+        self.board.accepted(self, hello)
+        return True
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._patience.cancel()
+        self.transport = None
+        self.board.gone(self)
+
+
+class Dialled(_Connection):
+    """This peer dialled: it speaks, and hears one Hello to know who answered."""
+
+    def __init__(self, board: Switchboard, to: PeerId) -> None:
+        super().__init__(board)
+        self.to = to
+        loop = asyncio.get_running_loop()
+        self.welcome: asyncio.Future[bool] = loop.create_future()
+        """True once the right peer answered, False if the connection closed before."""
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        self.transport.write(self.board.identity.hello(self.to))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self.framer.feed(data):
+                self._answered(hello_from(body))
+        except BadFrameError as error:
+            self.board.counts["frames_malformed"] += 1
+            self.refuse(str(error))
+
+    def _answered(self, hello: Hello) -> None:
+        why = "a listener says one Hello" if self.welcome.done() else self.board.objection(hello)
+        if not why and hello.ordinal != self.to:
+            why = f"peer {hello.ordinal} answers at the address of peer {self.to}"
+        if why:
+            self.refuse(why)
+        else:
+            self.welcome.set_result(True)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.transport = None
+        if not self.welcome.done():
+            self.welcome.set_result(False)
+        if not self.closed.done():
+            self.closed.set_result(None)

@@ -1,0 +1,103 @@
+"""Frames between peers: 4 bytes of length (big endian), then that much msgpack.
+
+The first frame each way is a `Hello`; everything behind it is a `Message`. Decoding is validation:
+what does not decode raises `BadFrameError`, and the connection that brought it is closed. A frame
+is read only once it is whole, and its length is refused before a byte of it is stored.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from bazaar_peer.core.messages import Message, decode_message
+
+FORMAT = 1
+"""Version of frames and messages; peers of another one are refused with a sentence."""
+HELLO_MAX_BYTES = 1024 * 1024
+FRAME_MAX_BYTES = 64 * 1024 * 1024
+HEADER_BYTES = 4
+
+
+class Hello(Struct, frozen=True, array_like=True):
+    """Who speaks, and whom it means to speak to (R5, R14, N9)."""
+
+    format: int
+    ring: str
+    ordinal: int
+    incarnation: int
+    boot: int
+    address: str
+    """`host:port` where this peer can be dialled now."""
+    to: int
+    """The ordinal that the speaker believes to have reached: its address may be someone else's."""
+    credential: str = ""
+    """A place for what proves the speaker's identity; unused on one machine."""
+
+
+class BadFrameError(Exception):
+    """Bytes that no peer of this format sends; the text says what was wrong."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decode_hello = msgspec.msgpack.Decoder(Hello).decode
+
+
+def frame(message: Message | Hello) -> bytes:
+    body = _encoder.encode(message)
+    if len(body) > FRAME_MAX_BYTES:
+        raise ValueError(f"a message of {len(body)} bytes does not fit into a frame")
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+def hello_from(body: memoryview) -> Hello:
+    try:
+        return _decode_hello(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadFrameError(f"the first frame is no Hello: {error}") from error
+
+
+def messages_from(bodies: list[memoryview]) -> list[Message]:
+    try:
+        return [decode_message(body) for body in bodies]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadFrameError(f"a frame is no message: {error}") from error
+
+
+class Framer:
+    """Cuts a byte stream into frames; joins chunks only once the next frame is whole."""
+
+    __slots__ = ("_chunks", "_have", "_need", "limit")
+
+    def __init__(self) -> None:
+        self.limit = HELLO_MAX_BYTES
+        self._chunks: list[bytes] = []
+        self._have = 0
+        self._need = HEADER_BYTES
+
+    def feed(self, data: bytes, most: int = -1) -> list[memoryview]:
+        """Return the frames that are whole now, `most` of them at most.
+
+        Raises:
+            BadFrameError: the next frame is longer than `limit`.
+        """
+        self._chunks.append(data)
+        self._have += len(data)
+        frames: list[memoryview] = []
+        if self._have < self._need:
+            return frames
+        view = memoryview(data if len(self._chunks) == 1 else b"".join(self._chunks))
+        start, end = 0, self._have
+        self._need = HEADER_BYTES
+        while len(frames) != most and end - start >= HEADER_BYTES:
+            length = int.from_bytes(view[start : start + HEADER_BYTES], "big")
+            if length > self.limit:
+                raise BadFrameError(f"a frame of {length} bytes is over the limit of {self.limit}")
+            if end - start < HEADER_BYTES + length:
+                self._need = HEADER_BYTES + length
+                break
+            frames.append(view[start + HEADER_BYTES : start + HEADER_BYTES + length])
+            start += HEADER_BYTES + length
+        self._chunks = [bytes(view[start:])] if start < end else []
+        self._have = end - start
+        return frames
