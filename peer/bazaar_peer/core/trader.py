@@ -200,8 +200,11 @@ class Trader:
             progress.accepted_at = max(
                 progress.accepted_at, self.round_sent_at.get(message.round, 0)
             )
-        if message.hint + 1 < progress.next:
-            progress.next = max(message.hint, progress.match) + 1
+        journal, hint = self.peer.journal, message.hint
+        if hint >= journal.base[1]:
+            hint = journal.floor_of(hint)  # it may lie inside one of the own records
+        if hint + 1 < progress.next:
+            progress.next = max(hint, progress.match) + 1
             progress.flying = 0
             progress.moved_at = self.peer.now
 

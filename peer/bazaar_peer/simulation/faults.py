@@ -168,6 +168,8 @@ class Faults:
             host.fuse, host.burning = None, -1
             world.unstall(host)
             world.wake(host.id)
+            if host.peer is not None and host.peer.leaving:
+                world.crash(host.id)  # its grace period is over
             world.start(host.id)
         for a, row in enumerate(network.cut):
             for b in range(len(row)):
