@@ -85,9 +85,7 @@ def from_http(response: web.StreamResponse) -> web.StreamResponse:
 
 def from_validation(error: Exception) -> Problem:
     """Turn a body that did not decode into a 400 that names the field."""
-    text = str(error)
-    where, at = text.rpartition(" - at `$")[::2]
-    field = at.strip("`.") if where else ""
-    if not field and "field `" in text:
-        field = text.partition("field `")[2].partition("`")[0]
-    return Problem(400, where or text, field=field)
+    text, _, at = str(error).partition(" - at `$")
+    path = at.strip("`.")
+    name = text.partition("field `")[2].partition("`")[0]
+    return Problem(400, text, field=".".join(part for part in (path, name) if part))

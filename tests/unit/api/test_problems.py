@@ -1,0 +1,191 @@
+"""Every way to be refused, named: status, problem+json, the field and what it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bazaar_peer.core.outcomes import Status
+
+from .conftest import Served
+
+ORDER = {"item": "salt", "quantity": 1}
+O, D, W = "/v1/orders", "/v1/deposits", "/v1/withdrawals"
+JSON = {"Content-Type": "application/json"}
+
+# name: method, path, body, headers, status, field
+REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
+    "no JSON": ("POST", O, b"{", JSON, 400, ""),
+    "not UTF-8": ("POST", O, b'{"item":"\xff"}', JSON, 400, ""),
+    "no object": ("POST", O, b"[]", JSON, 400, ""),
+    "deep nesting": ("POST", O, b"[" * 60000, JSON, 400, ""),
+    "empty body": ("POST", O, b"", JSON, 400, ""),
+    "missing field": ("POST", O, {"item": "salt"}, {}, 400, "quantity"),
+    "unknown field": ("POST", O, {**ORDER, "price": 1}, {}, 400, "price"),
+    "quantity 0": ("POST", O, {**ORDER, "quantity": 0}, {}, 400, "quantity"),
+    "quantity over 10^6": ("POST", O, {**ORDER, "quantity": 1000001}, {}, 400, "quantity"),
+    "quantity no integer": ("POST", O, {**ORDER, "quantity": 1.5}, {}, 400, "quantity"),
+    "quantity a boolean": ("POST", O, {**ORDER, "quantity": True}, {}, 400, "quantity"),
+    "quantity a word": ("POST", O, {**ORDER, "quantity": "1"}, {}, 400, "quantity"),
+    "quantity beyond 64 bits": ("POST", O, {**ORDER, "quantity": 10**30}, {}, 400, "quantity"),
+    "item in capitals": ("POST", O, {**ORDER, "item": "Salt"}, {}, 400, "item"),
+    "item with a newline": ("POST", O, {**ORDER, "item": "salt\n"}, {}, 400, "item"),
+    "item too long": ("POST", O, {**ORDER, "item": "a" * 33}, {}, 400, "item"),
+    "buyer no name": ("POST", O, {**ORDER, "buyer": "<b>"}, {}, 400, "buyer"),
+    "buyer null": ("POST", O, {**ORDER, "buyer": None}, {}, 400, "buyer"),
+    "price 0": ("POST", D, {**ORDER, "price": 0}, {}, 400, "price"),
+    "price over 10^9": ("POST", D, {**ORDER, "price": 10**9 + 1}, {}, 400, "price"),
+    "lot 0 in a body": ("POST", W, {"lot": 0, "quantity": 1}, {}, 400, "lot"),
+    "lot no number": ("PATCH", "/v1/lots/x", {"price": 1}, {}, 400, "lot"),
+    "lot 0": ("PATCH", "/v1/lots/0", {"price": 1}, {}, 400, "lot"),
+    "client with a space": ("POST", O, ORDER, {"Bazaar-Client": "a b"}, 400, "Bazaar-Client"),
+    "client empty": ("POST", O, ORDER, {"Bazaar-Client": ""}, 400, "Bazaar-Client"),
+    "key too long": ("POST", O, ORDER, {"Idempotency-Key": "k" * 65}, 400, "Idempotency-Key"),
+    "key empty": ("POST", O, ORDER, {"Idempotency-Key": ""}, 400, "Idempotency-Key"),
+    "deadline too short": ("POST", O, ORDER, {"Bazaar-Deadline": "0.05"}, 400, "Bazaar-Deadline"),
+    "deadline too long": ("POST", O, ORDER, {"Bazaar-Deadline": "61"}, 400, "Bazaar-Deadline"),
+    "deadline nan": ("POST", O, ORDER, {"Bazaar-Deadline": "nan"}, 400, "Bazaar-Deadline"),
+    "deadline no number": ("POST", O, ORDER, {"Bazaar-Deadline": "soon"}, 400, "Bazaar-Deadline"),
+    "index negative": ("POST", O, ORDER, {"Bazaar-Index": "-1"}, 400, "Bazaar-Index"),
+    "index beyond 64 bits": ("POST", O, ORDER, {"Bazaar-Index": "9" * 19}, 400, "Bazaar-Index"),
+    "session without number": ("POST", O, ORDER, {"Bazaar-Session": "5"}, 400, "Bazaar-Number"),
+    "number without session": ("POST", O, ORDER, {"Bazaar-Number": "5"}, 400, "Bazaar-Session"),
+    "session 0": ("POST", O, ORDER, {"Bazaar-Session": "0"}, 400, "Bazaar-Session"),
+    "floor no number": (
+        *("POST", O, ORDER),
+        {"Bazaar-Session": "1", "Bazaar-Number": "1", "Bazaar-Floor": "x"},
+        *(400, "Bazaar-Floor"),
+    ),
+    "session to open one": (
+        *("POST", "/v1/sessions", None),
+        {"Bazaar-Session": "1", "Bazaar-Number": "1"},
+        *(400, "Bazaar-Session"),
+    ),
+    "batch empty": ("POST", O + "/batch", {"orders": []}, {}, 400, "orders"),
+    "batch of 257": (
+        *("POST", O + "/batch", {"orders": [{**ORDER, "key": "k"}] * 257}),
+        *({}, 400, "orders"),
+    ),
+    "batch without a key": ("POST", O + "/batch", {"orders": [ORDER]}, {}, 400, "key"),
+    "batch key no token": (
+        *("POST", O + "/batch", {"orders": [{**ORDER, "key": "a b"}]}),
+        *({}, 400, "orders[0].key"),
+    ),
+    "key to look up": ("GET", "/v1/commands/a%20b", None, {}, 400, "key"),
+    "key unknown": ("GET", "/v1/commands/k", None, {}, 404, ""),
+    "session to close": ("DELETE", "/v1/sessions/x", None, {}, 400, "id"),
+    "number to look up": ("GET", "/v1/sessions/1/x", None, {}, 400, "number"),
+    "number unknown": ("GET", "/v1/sessions/1/1", None, {}, 404, ""),
+    "consistency": ("GET", "/v1/stock?consistency=strong", None, {}, 400, "consistency"),
+    "after": ("GET", "/v1/trades?after=x", None, {}, 400, "after"),
+    "limit": ("GET", "/v1/journal?limit=1001", None, {}, 400, "limit"),
+    "path unknown": ("GET", "/v1/nothing", None, {}, 404, ""),
+    "root": ("GET", "/", None, {}, 404, ""),
+    "method": ("GET", O, None, {}, 405, ""),
+    "other content": ("POST", O, b"item=salt", {"Content-Type": "text/plain"}, 415, "Content-Type"),
+    "compressed": (
+        *("POST", O, b"x", {**JSON, "Content-Encoding": "gzip"}),
+        *(415, "Content-Encoding"),
+    ),
+    "over 64 KiB": ("POST", O, b" " * 65537, JSON, 413, ""),
+    "batch over 256 KiB": ("POST", O + "/batch", b" " * 262145, JSON, 413, ""),
+    "no handshake": ("GET", "/v1/session", None, {}, 400, "Upgrade"),
+    "expectation": ("POST", O, ORDER, {"Expect": "a miracle"}, 417, ""),
+    "successor no member": ("POST", "/v1/resign", {"successor": 7}, {}, 400, "successor"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
+async def test_a_wrong_request_is_answered_with_a_problem_that_names_the_field(
+    served: Served, case: tuple[str, str, Any, dict[str, str], int, str]
+) -> None:
+    method, path, body, headers, status, field = case
+
+    found, problem, answered = await served.ask(method, path, body, headers)
+
+    assert found == status, problem
+    assert answered["Content-Type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert problem.get("field", "").endswith(field)
+    assert bool(field) == ("field" in problem)
+    assert served.core.commands == []
+
+
+async def test_405_names_the_methods_that_are_allowed(served: Served) -> None:
+    _, _, headers = await served.ask("GET", O)
+
+    assert headers["Allow"] == "POST"
+
+
+OUTCOMES = {
+    Status.OTHER_BODY: (422, False),
+    Status.EXPIRED: (504, False),
+    Status.KEYS_FULL: (429, True),
+    Status.NO_SESSION: (409, False),
+    Status.SESSIONS_FULL: (429, True),
+    Status.BUSY: (429, True),
+    Status.NEVER_SENT: (503, True),
+    Status.UNKNOWN: (504, False),
+    Status.OUT_OF_WINDOW: (422, False),
+}
+
+
+def test_every_status_without_a_result_has_a_problem() -> None:
+    assert set(OUTCOMES) == set(Status) - {Status.OK}
+
+
+@pytest.mark.parametrize("status", OUTCOMES)
+async def test_what_came_to_no_result_is_a_problem(served: Served, status: Status) -> None:
+    served.core.status = status
+    code, retry = OUTCOMES[status]
+
+    found, problem, headers = await served.ask("POST", O, ORDER)
+
+    assert (found, problem["status"]) == (code, code)
+    assert ("Retry-After" in headers) == retry
+    if code == 504:
+        assert problem["detail"].startswith("unknown: ")
+
+
+async def test_a_full_peer_answers_429_before_anything_is_sent(served: Served) -> None:
+    served.driver._requests_max = 0
+
+    found, _, headers = await served.ask("POST", O, ORDER)
+
+    assert found == 429
+    assert headers["Retry-After"] == "1"
+    assert served.core.commands == []
+
+
+async def test_a_read_that_no_trader_answers_is_503(served: Served) -> None:
+    served.core.status = Status.NEVER_SENT
+
+    found, _, headers = await served.ask("GET", "/v1/stock?consistency=linearizable")
+
+    assert found == 503
+    assert "Retry-After" in headers
+
+
+async def test_not_ready_is_503_and_alive_all_the_same(served: Served) -> None:
+    served.core.ready = False
+
+    assert (await served.ask("GET", "/readyz"))[0] == 503
+    assert (await served.ask("GET", "/healthz"))[0] == 200
+
+
+async def test_only_the_trader_can_resign(served: Served) -> None:
+    served.core.is_trader = False
+
+    assert (await served.ask("POST", "/v1/resign"))[0] == 409
+
+
+async def test_a_failing_handler_shows_no_trace(served: Served) -> None:
+    served.core.state.machine = None
+
+    found, problem, headers = await served.ask("GET", "/v1/stock")
+
+    assert found == 500
+    assert headers["Content-Type"] == "application/problem+json"
+    assert "Traceback" not in str(problem)
