@@ -62,8 +62,9 @@ def take(peer: Peer, event: ev.Event) -> None:
             peer.linked.pop(other, None)
             peer.follower.on_link_lost(other, refused)
             peer.nominator.on_link_lost(other)
-        case ev.CheckpointSaved(index=index):
+        case ev.CheckpointSaved(index=index, size=size):
             peer.saving = False
+            peer.checkpoint_bytes = size
             peer.saved_index = max(peer.saved_index, index)
             peer.prune()
         case ev.PartRead():

@@ -1,4 +1,4 @@
-"""Persistent connections between peers (PERFORMANCE §2e: raw frames beat WebSockets by 27 %).
+"""Persistent connections between peers: raw frames over TCP (docs/decisions.md).
 
 Each ordered pair of peers has one connection: a peer speaks on the one that it dialled and listens
 on those that it accepted, so two peers that dial each other at once need no tie-break. A link is
