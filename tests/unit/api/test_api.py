@@ -278,7 +278,8 @@ async def test_a_session_socket_resumes(served: Served) -> None:
 
 async def test_a_session_socket_is_not_read_beyond_its_bound(served: Served) -> None:
     url = served.url + "/v1/session?session=77"
-    async with served.session.ws_connect(url) as socket:
+    wait = aiohttp.ClientWSTimeout(ws_close=0.01)
+    async with served.session.ws_connect(url, timeout=wait) as socket:
         await socket.receive_json()
         served.core.silent = True
         for number in range(1, 2001):
