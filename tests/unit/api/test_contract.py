@@ -32,7 +32,6 @@ from bazaar_peer.runtime.transport import Remote, TcpTransport
 
 from .conftest import Served
 
-
 BY_HAND = ("/v1/session", "/v1/events")  # no request with one answer: tested in test_api.py
 EVERY = list(HealthCheck)
 
