@@ -94,14 +94,14 @@ class Buyers:
     def write_acknowledged(self, path: Path) -> None:
         path.write_text("".join(f"{self.name} {key}\n" for key in self.acknowledged))
 
-    def gap_around(self, moment: float, before: float = 0.05, after: float = 5.0) -> float:
-        """Return the longest time without any success near a moment, in seconds."""
+    def gap_around(self, moment: float, end: float) -> float:
+        """Return the longest time without any success from a fault until `end`, in seconds."""
         times = sorted(
             order.done
             for order in self.orders
-            if order.status == 200 and moment - before <= order.done <= moment + after
+            if order.status == 200 and moment - 0.05 <= order.done <= end
         )
-        return max((b - a for a, b in pairwise(times)), default=after)
+        return max((b - a for a, b in pairwise(times)), default=end - moment)
 
 
 class Connection:

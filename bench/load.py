@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+KEY_BASE = 100_000_000_000
 WARM_UP = 0.1
 """Share of the run that is not counted."""
 
@@ -45,9 +46,10 @@ def summary(latencies_s: list[float], seconds: float, per_request: int) -> dict[
 
 def request(host: str, path: str, body: bytes, headers: str = "") -> bytes:
     """Return the bytes of a keep-alive POST."""
+    size = len(body % ((0,) * body.count(b"%"))) if b"%" in body else len(body)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        f"{headers}Content-Length: {len(body)}\r\n\r\n"
+        f"{headers}Content-Length: {size}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -90,8 +92,9 @@ class Connection(asyncio.Protocol):
 class Run:
     """One measurement."""
 
-    def __init__(self, payloads: list[bytes], seconds: float, rate: float) -> None:
+    def __init__(self, payloads: list[bytes], seconds: float, rate: float, batch: int = 0) -> None:
         self.payloads = payloads
+        self.batch = batch
         self.at = 0
         self.rate = rate
         self.began = time.perf_counter()
@@ -104,8 +107,13 @@ class Run:
         self.due: deque[float] = deque()
 
     def next_payload(self) -> bytes:
+        """Return the next request; a batch gets a key of its own for every order in it."""
         self.at += 1
-        return self.payloads[self.at % len(self.payloads)]
+        payload = self.payloads[self.at % len(self.payloads)]
+        if self.batch:
+            first = self.at * self.batch + KEY_BASE
+            return payload % tuple(range(first, first + self.batch))
+        return payload
 
     def idle(self, connection: Connection) -> None:
         if self.rate:
@@ -143,8 +151,10 @@ async def measure(args: argparse.Namespace) -> dict[str, object]:
     bodies = [body.encode() for body in args.body]
     if args.batch:
         bodies = [batch_of(bodies[0], args.batch)]
-    payloads = [request(parts.netloc, args.path, body) for body in bodies]
-    run = Run(payloads, args.seconds, args.rate)
+        args.path = "/v1/orders/batch"
+    client = f"Bazaar-Client: load-{time.time_ns()}\r\n" if args.batch else ""
+    payloads = [request(parts.netloc, args.path, body, client) for body in bodies]
+    run = Run(payloads, args.seconds, args.rate, args.batch)
     loop = asyncio.get_running_loop()
     for _ in range(args.connections):
         await loop.create_connection(lambda: Connection(run), parts.hostname, parts.port)
@@ -161,9 +171,10 @@ async def measure(args: argparse.Namespace) -> dict[str, object]:
 
 
 def batch_of(body: bytes, count: int) -> bytes:
-    """Return a batch of orders; the server needs no keys to tell them apart."""
+    """Return a batch of orders with a place for a key of fixed length in each."""
     order = json.loads(body)
-    return json.dumps({"orders": [order] * count}).encode()
+    batch = json.dumps({"orders": [{**order, "key": "KEY"}] * count})
+    return batch.encode().replace(b"KEY", b"%012d")
 
 
 def main() -> None:

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bazaar_peer.command import ring_folder
+from bazaar_peer.core.types import Limits
+
 READY_S = 30.0
 
 
@@ -106,10 +109,19 @@ class Ring:
 
 
 @contextlib.contextmanager
-def ring(peers: int, port: int, *options: str, data: Path | None = None) -> Iterator[Ring]:
-    """Run a ring for a `with` block; its folder goes with it unless it was named."""
+def ring(
+    peers: int, port: int, *options: str, data: Path | None = None, many_keys: bool = False
+) -> Iterator[Ring]:
+    """Run a ring for a `with` block; its folder goes with it unless it was named.
+
+    `many_keys`: remember more keys than a user's ring does, for batches at full speed.
+    """
     with tempfile.TemporaryDirectory(prefix="bazaar-bench-") as folder:
-        rig = Ring(peers, port, data or Path(folder) / "ring", *options)
+        path = data or Path(folder) / "ring"
+        if many_keys:
+            name, limits = ring_folder.new_ring_id(), Limits(keys=8_000_000)
+            ring_folder.create(path, ring_folder.RingFile(ring=name, peers=peers, limits=limits))
+        rig = Ring(peers, port, path, *options)
         try:
             yield rig
         finally:

@@ -95,10 +95,10 @@ def _follow(frame: frames.Frame, history: History, chain: bytes) -> bytes:
             history.ends.append(last)
             return bytes(stored_chain)
         case frames.TRUNCATE:
-            (after,) = frames.TRUNCATION.unpack(frame.payload)
+            _, after, chain = frames.PLACE.unpack(frame.payload)
             while history.ends and history.ends[-1] > after:
                 history.dropped.append(history.records.pop(history.ends.pop()))
-            return history.records[after].chain if after in history.records else chain
+            return bytes(chain)
         case frames.RESET:
             epoch, last, chain = frames.PLACE.unpack(frame.payload)
             kept = [end for end in history.ends if end <= last]

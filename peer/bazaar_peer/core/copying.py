@@ -91,6 +91,7 @@ class Copying:
     def on_part_taken(self, sender: PeerId, message: msg.PartTaken) -> None:
         epoch, _ = self.sending.get(sender, (0, 0))
         if epoch == message.epoch == self.peer.epoch:
+            self.peer.trader_role.copy_advanced()
             self._read(sender, epoch, message.number + 1)
 
     # ---- receiver ----
@@ -118,6 +119,7 @@ class Copying:
         if message.last:
             self._install(state, message)
         else:
+            peer.nominee.copy_advanced()
             peer.send(sender, msg.PartTaken(message.epoch, message.base_index, message.number))
 
     def _from_source(self, sender: PeerId, epoch: int) -> bool:
@@ -139,7 +141,7 @@ class Copying:
             peer.journal.prune(base[1])
         else:
             peer.journal.rebase(base, state.chain, state.members)
-        peer.disk.install(base[0], base[1], state.chain, keep, peer.now)
+        peer.disk.install(base[0], base[1], state.chain, keep, peer.commit, peer.now)
         peer.state = state
         peer.commit = peer.commit if keep and peer.commit > base[1] else base[1]
         peer.members_changed()

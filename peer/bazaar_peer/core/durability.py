@@ -66,11 +66,16 @@ class DiskQueue:
         self.effects.append(Truncate(number, after))
         return number
 
-    def install(self, epoch: int, index: int, chain: bytes, keep_suffix: bool, now: Nanos) -> int:
-        """Replace the journal up to `index` by a foreign checkpoint, all of it unless kept."""
+    def install(
+        self, epoch: int, index: int, chain: bytes, keep_suffix: bool, commit: int, now: Nanos
+    ) -> int:
+        """Replace the journal up to `index` by a foreign checkpoint, all of it unless kept.
+
+        Until that is durable the disk holds the old journal, the same up to `commit` only.
+        """
         number = self._number(now)
         if not keep_suffix:
-            self._cap(min(index, self.durable_index))
+            self._cap(commit)
             self._ends.append((number, index))
         self.effects.append(InstallCheckpoint(number, epoch, index, chain, keep_suffix))
         return number

@@ -220,9 +220,11 @@ class Nominator(ABC):
 
     def tick(self) -> None:
         peer = self.peer
-        if peer.role is not Role.FOLLOWER or peer.hearing():
+        if peer.role is not Role.FOLLOWER:
             return
-        if self.nominated[0] != NOBODY:
+        if peer.hearing():
+            self._idle()
+        elif self.nominated[0] != NOBODY:
             if peer.now >= self.nominated[1]:
                 self._exclude(self.nominated[0])
                 self._idle()

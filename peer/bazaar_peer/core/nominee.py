@@ -36,6 +36,8 @@ class Nominee:
         self.until: Nanos = 0
         self.again_at: Nanos = 0
         self.started_at: Nanos = 0
+        self.calm_at: Nanos = 0
+        """When to tell those who promised that the copy advances (N8)."""
 
     def start(self, transfer: int) -> None:
         """Stand for the next epoch; `transfer` names the epoch of a trader that hands over."""
@@ -135,12 +137,23 @@ class Nominee:
         """Go on when a piece of the copy has come in."""
         peer = self.peer
         promise = self.promises[self.source]
-        self.until = peer.now + peer.timing.heartbeat_timeout
+        self.copy_advanced()
         if peer.journal.last == (promise.last_epoch, promise.last_index):
             self.source = NOBODY
             self._decide()
         else:
             self.fetch_from(self.source)
+
+    def copy_advanced(self) -> None:
+        """Go on for another election timeout, and let those who promised wait as long (N8)."""
+        peer = self.peer
+        if self.source == NOBODY:
+            return
+        self.until = peer.now + peer.timing.heartbeat_timeout
+        if peer.now >= self.calm_at:
+            self.calm_at = peer.now + peer.timing.heartbeat_interval
+            for other in self.promises:
+                peer.send(other, msg.IWon(self.epoch, self.transfer))
 
     def _step_back(self, hint: int) -> None:
         """The source has no record that ends where ours does: ask from a common place."""

@@ -94,6 +94,9 @@ class Peer:
         self.keep_index = 0
         self.leaving = False
         self.halted = False
+        self.backlog = False
+        """More is committed than one step applies."""
+        self.deadline: Nanos = now
         self.linked: dict[PeerId, bool] = {}
         self.follower = Follower(self)
         self.nominator: Nominator = Bully(self) if settings.election == "bully" else Ring(self)
@@ -115,17 +118,27 @@ class Peer:
         if not self.halted:
             for event in events:
                 take(self, event)
-            self._tick()
+            self.deadline = self._next()
+            if self.deadline <= now:
+                self._do_due()
+                self._leave_together()
+                self.deadline = self._next()
+            else:
+                self._leave_together()
         effects = self.effects[:]
         self.effects.clear()
         return effects
 
     def next_deadline(self) -> Nanos:
         """Return when `handle` must be called at the latest, with no event if there is none."""
-        if self._applicable():
+        return self.deadline
+
+    def _next(self) -> Nanos:
+        if self.backlog:
             return self.now
-        part = self.trader_role if self.role is Role.TRADER else self.nominator
-        at = min(part.deadline(), self.ingress.deadline())
+        if self.role is Role.TRADER:
+            return min(self.trader_role.deadline(), self.ingress.scan_at)
+        at = min(self.nominator.deadline(), self.ingress.scan_at)
         return min(at, self.nominee.deadline()) if self.role is Role.NOMINEE else at
 
     @property
@@ -237,16 +250,17 @@ class Peer:
             self.apply()
 
     def apply(self) -> None:
-        """Apply what is committed, a bounded slice; `_tick` goes on with the rest."""
+        """Apply what is committed, a bounded slice; the next turn goes on with the rest."""
         applied = 0
-        while applied < APPLY_MAX and (stored := self._applicable()):
+        while (stored := self._applicable()) and applied < APPLY_MAX:
             record = self.journal.entries_of(stored)
             answers = self.state.apply(record, stored.chain)
             applied += len(record.entries)
             self.ingress.answered(answers)
             if self.role is Role.TRADER:
-                self.trader_role.applied(answers, stored)
+                self.trader_role.applied(answers)
             self._maybe_checkpoint(stored)
+        self.backlog = stored is not None
         if applied:
             self.ingress.state_advanced()
 
@@ -284,9 +298,9 @@ class Peer:
             self.trader_role.advance()
         self.ingress.disk_done()
 
-    def _tick(self) -> None:
-        """Let what this turn brought leave together, and do what is due."""
-        if self._applicable():
+    def _do_due(self) -> None:
+        """Do what its time has come for."""
+        if self.backlog:
             self.apply()
         if self.role is Role.TRADER:
             self.trader_role.tick()
@@ -295,10 +309,16 @@ class Peer:
         if self.role is not Role.TRADER:
             self.nominator.tick()
         self.ingress.tick()
+
+    def _leave_together(self) -> None:
+        """Let submissions, batches and acknowledgements of this turn leave in one message each."""
+        if self.ingress.outbox:
+            self.ingress.flush()
         if self.role is Role.TRADER:
             self.trader_role.flush()
-        self.follower.flush()
-        self.clock_block()
+        else:
+            self.follower.flush()
+        self._reserve_ticks()
         if self.leaving and self.role is Role.FOLLOWER and self._may_leave():
             self.effects.append(Left())
 
@@ -307,7 +327,7 @@ class Peer:
         alone = len(self.voters) == 1
         return self.ingress.idle and (alone or self.follower.reign_committed)
 
-    def clock_block(self) -> None:
+    def _reserve_ticks(self) -> None:
         """Reserve the next block of ticks when half of this one is used (T2)."""
         hard = self.disk.hard
         if hard.ticks - self.clock.counts[self.clock.me] < BLOCK // 2:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bazaar_peer.core.trader import Trader
 
 ELAPSED_MAX_MS = 60_000
+"""And at most half of `key.retention`, or the first key after an idle time were expired."""
 
 
 class Post:
@@ -72,8 +73,9 @@ class Post:
         """Append one record of the own reign: an index is used once (R7)."""
         peer = self.peer
         journal = peer.journal
-        elapsed = min((peer.now - self.cut_at) // MS, ELAPSED_MAX_MS)
-        self.cut_at += elapsed * MS if elapsed < ELAPSED_MAX_MS else peer.now - self.cut_at
+        most = min(ELAPSED_MAX_MS, peer.state.sessions.limits.key_retention_ms // 2)
+        elapsed = min((peer.now - self.cut_at) // MS, most)
+        self.cut_at += elapsed * MS if elapsed < most else peer.now - self.cut_at
         last = journal.last[1]
         if last == peer.commit:
             self.trader.commit_moved_at = peer.now
@@ -87,6 +89,7 @@ class Post:
         )
         peer.add_record(store(record, journal.chain), record)
         self.flying = last + len(entries)
+        self.trader.work = True
 
     def answer(self, answers: list[msg.Answer]) -> None:
         """Tell other peers what their submissions came to; the own ingress knows already."""

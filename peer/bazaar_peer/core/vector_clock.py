@@ -22,7 +22,8 @@ def component_name(number: int) -> str:
 
 def happens_before(a: Mapping[int, int], b: Mapping[int, int]) -> bool:
     """Tell whether the event stamped `a` is a cause of the one stamped `b`."""
-    return a != b and all(b.get(part, 0) >= ticks for part, ticks in a.items() if ticks)
+    behind = all(b.get(part, 0) >= ticks for part, ticks in a.items())
+    return behind and any(ticks > a.get(part, 0) for part, ticks in b.items())
 
 
 class VectorClock:

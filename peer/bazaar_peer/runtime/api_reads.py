@@ -115,6 +115,7 @@ class Reads:
             "epoch": peer.epoch,
             "applied_index": peer.state.index,
             "clock": {component_name(part): n for part, n in sorted(peer.clock.counts.items())},
+            "syncs": self.driver.disk.syncs,
         }
 
     async def resign(self, request: web.Request) -> web.Response:

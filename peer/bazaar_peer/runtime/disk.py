@@ -20,6 +20,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from bazaar_peer.core.effects import (
     InstallCheckpoint,
@@ -56,13 +57,13 @@ class Volume:
         self._switching = threading.Lock()
         """Held while `saved` changes: `perform` and `save` may both change it."""
 
-    @staticmethod
+    @classmethod
     def open(
-        path: Path, expected: Identity, layout: Layout = DEFAULT, files: Files | None = None
-    ) -> Volume:
+        cls, path: Path, expected: Identity, layout: Layout = DEFAULT, files: Files | None = None
+    ) -> Self:
         """Lock the volume and see that it is the expected one; raises as `lock_volume` does."""
         files = files or Files()
-        return Volume(path, layout, files, lock_volume(path, expected, files))
+        return cls(path, layout, files, lock_volume(path, expected, files))
 
     def recover(self) -> Recovered:
         """Read and audit everything (D1, D2); what is returned is durable.
@@ -131,6 +132,7 @@ class Volume:
             StoreFailed: nobody knows what happened.
         """
         assert self._mark, "recover comes first"
+        assert not self._files.failed, "a failed store is not used again (R7)"
         installed: SavedCheckpoint | None = None
         self._journal.make_room(sum(_length(write) for write in writes))
         self._lower(self._mark, writes)
@@ -165,6 +167,8 @@ class Volume:
     def _install(self, write: InstallCheckpoint) -> SavedCheckpoint:
         assert self._incoming, "parts come before they are installed"
         place = Place(write.epoch, write.index, write.chain)
+        # It must not be there before the writes in front of it (R4).
+        self._journal.sync()
         saved = self._incoming.finish(place, self._journal.durable)
         self._incoming = None
         if write.keep_suffix:

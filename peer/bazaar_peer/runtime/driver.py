@@ -35,6 +35,8 @@ STALL: Nanos = 30 * SECOND
 """A quarter of `key.retention` (R13 c)."""
 PULSE_S = 1.0
 EXIT_HALTED = 70
+FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
+"""Notes that may come with every batch: counted, not logged."""
 FAR: Nanos = 1 << 62
 
 
@@ -235,7 +237,8 @@ class Driver:
 
     def _note(self, note: fx.Note) -> None:
         self.counts[note.kind] += 1
-        log.info(note.kind, extra={"fields": note.fields})
+        if note.kind not in FREQUENT:
+            log.info(note.kind, extra={"fields": note.fields})
         for observer in self.observers:
             observer(note)
 

@@ -45,7 +45,7 @@ class Ends:
         return self._nth(n) if n < len(self._indexes) and self._indexes[n] == index else None
 
     def truncate(self, after: int) -> None:
-        n = bisect_left(self._indexes, after) + 1
+        n = bisect_right(self._indexes, after)
         del self._epochs[n:], self._indexes[n:], self._chains[n * _CHAIN_BYTES :]
 
     def prune(self, base: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -175,6 +176,7 @@ class Reserve:
         self._files = files
         self._path = path
         self._size = size
+        self._lock = threading.Lock()
         self.stands = False
 
     def restore(self) -> None:
@@ -183,17 +185,19 @@ class Reserve:
         Raises:
             DiskFull: there is not so much.
         """
-        if not self.stands and self._size:
-            fd = self._files.create(self._path)
-            try:
-                self._files.reserve(fd, 0, self._size)
-            except DiskFull:
-                self._files.cut(fd, 0)
-                raise
-            finally:
-                os.close(fd)
-        self.stands = True
+        with self._lock:
+            if self._size and not self.stands:
+                fd = self._files.create(self._path)
+                try:
+                    self._files.reserve(fd, 0, self._size)
+                except DiskFull:
+                    self._files.cut(fd, 0)
+                    raise
+                finally:
+                    os.close(fd)
+            self.stands = True
 
     def spend(self) -> None:
-        self.stands = False
-        self._files.remove(self._path)
+        with self._lock:
+            self.stands = False
+            self._files.remove(self._path)

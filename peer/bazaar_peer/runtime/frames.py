@@ -29,7 +29,6 @@ RECORD_HEAD = struct.Struct("<QQQ16s")
 HARD_STATE = struct.Struct("<QqQQ")
 START_HEAD = struct.Struct("<IQ")
 """Format, position of the segment; place and hard state follow."""
-TRUNCATION = struct.Struct("<Q")
 
 
 class Frame(NamedTuple):

@@ -34,10 +34,8 @@ class Segment:
     path: Path
     start: int
     """Position of its first byte."""
-    base: int
-    """The journal's last index where the segment begins."""
     lowest: int
-    """The lowest index that the segment's frames need to stand on (truncations behind its base)."""
+    """The journal ended here where the segment begins, or was truncated to here since."""
 
 
 class Journal:
@@ -91,8 +89,7 @@ class Journal:
         )
         size = max(self._segment_bytes, len(first) + length)
         self._fd = place_file(self._files, path, first, size)
-        base = self.ends.last.last
-        self._segments.append(Segment(number, path, start, base, base))
+        self._segments.append(Segment(number, path, start, self.ends.last.last))
         self._size, self._end, self._zeroed = size, len(first), len(first)
         self.durable = start + len(first)
 
@@ -107,9 +104,10 @@ class Journal:
         self.ends.append(Place(record.epoch, record.last, record.chain))
 
     def add_truncation(self, after: int) -> None:
-        assert self.ends.at(after), "a journal is truncated at the end of a record"
-        self._add(TRUNCATE, frames.TRUNCATION.pack(after))
-        self._truncate(after)
+        place = self.ends.at(after)
+        assert place, "a journal is truncated at the end of a record"
+        self._add(TRUNCATE, frames.PLACE.pack(*place))
+        self._truncate(place)
 
     def add_reset(self, base: Place) -> None:
         self._add(RESET, frames.PLACE.pack(*base))
@@ -133,10 +131,11 @@ class Journal:
 
     def prune(self, index: int, archive: Path | None) -> None:
         """Drop or archive the segments before the last one that still reaches down to `index`."""
-        keep = 0
-        for n, segment in enumerate(self._segments):
-            if segment.base <= index and all(s.lowest >= segment.base for s in self._segments[n:]):
-                keep = n
+        keep = len(self._segments) - 1
+        reach = self._segments[keep].lowest
+        while keep and reach > index:
+            keep -= 1
+            reach = min(reach, self._segments[keep].lowest)
         for segment in self._segments[:keep]:
             if archive:
                 self._files.rename(segment.path, archive / segment.path.name)
@@ -147,7 +146,7 @@ class Journal:
         if archive and keep:
             self._files.sync_folder(archive)
         del self._segments[:keep]
-        self.ends.prune(self._segments[0].base)
+        self.ends.prune(reach)
 
     def close(self) -> None:
         if self._fd != _CLOSED:
@@ -213,8 +212,7 @@ class Journal:
             self.ends, self.hard = Ends(place), hard
         elif (place, hard) != (self.ends.last, self.hard):
             raise Damaged(path, "the segment does not go on where the one before it ended")
-        number = int(path.stem)
-        self._segments.append(Segment(number, path, start, place.last, place.last))
+        self._segments.append(Segment(int(path.stem), path, start, place.last))
 
     def _replay(self, frame: Frame, records: list[Stored]) -> str | None:
         """Do again what a frame says; return what is wrong with it."""
@@ -232,11 +230,11 @@ class Journal:
                 records.append(Stored(epoch, first, last, chain, blob))
                 self.ends.append(Place(epoch, last, chain))
             case frames.TRUNCATE:
-                (after,) = frames.TRUNCATION.unpack(frame.payload)
-                if not self.ends.at(after):
+                place = Place(*frames.PLACE.unpack(frame.payload))
+                if place.last >= self.ends.base.last and self.ends.at(place.last) != place:
                     return "a truncation to where no record ends"
-                self._truncate(after)
-                while records and records[-1].last > after:
+                self._truncate(place)
+                while records and records[-1].last > place.last:
                     records.pop()
             case frames.RESET:
                 self.ends = Ends(Place(*frames.PLACE.unpack(frame.payload)))
@@ -245,9 +243,12 @@ class Journal:
                 return f"a frame of unknown kind {frame.kind}"
         return None
 
-    def _truncate(self, after: int) -> None:
-        self.ends.truncate(after)
-        self._segments[-1].lowest = min(self._segments[-1].lowest, after)
+    def _truncate(self, place: Place) -> None:
+        if place.last < self.ends.base.last:
+            # The records down to there were pruned, in segments before the first one left.
+            self.ends = Ends(place)
+        self.ends.truncate(place.last)
+        self._segments[-1].lowest = min(self._segments[-1].lowest, place.last)
 
     def _rewrite(self, path: Path, content: bytes) -> None:
         """Write the last segment anew: after a failed sync the cache may show what no disk has."""

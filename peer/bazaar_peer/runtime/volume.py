@@ -64,7 +64,7 @@ def format_volume(
     assert genesis.chain == chain_hash(b"", genesis.blob)
     files = files or Files()
     flag = path / "formatting"
-    if (path / "identity").exists() or ((path / "journal").exists() and not flag.exists()):
+    if (path / "identity").exists() or _holds_data(path):
         raise VolumeError(f"{path}: there is a volume already; it is never formatted again")
     path.mkdir(parents=True, exist_ok=True)
     os.close(place_file(files, flag, b"unfinished: may be formatted anew\n"))
@@ -94,8 +94,8 @@ def lock_volume(path: Path, expected: Identity, files: Files) -> int:
     """
     seal = path / "identity"
     if not seal.exists():
-        if (path / "journal").exists() and not (path / "formatting").exists():
-            raise Damaged(seal, "the file is gone, but there is a journal")
+        if _holds_data(path):
+            raise Damaged(seal, "the file is gone, but other files of a volume are there")
         raise Missing(f"{path}: there is no volume here; a ring's first start formats it")
     lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -108,6 +108,12 @@ def lock_volume(path: Path, expected: Identity, files: Files) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _holds_data(path: Path) -> bool:
+    """Tell whether more lies there than an interrupted format leaves."""
+    found = [*path.glob("journal/*"), *path.glob("checkpoint/*"), *path.glob("mark")]
+    return bool(found) and not (path / "formatting").exists()
 
 
 def _compare(path: Path, found: Identity, expected: Identity) -> None:

@@ -32,7 +32,17 @@ SMALL = Layout(segment_bytes=1024, reserve_bytes=0)
 GENESIS = Stored(0, 1, 1, chain_hash(b"", b"genesis"), b"genesis")
 
 
-class Rebooted(Files):
+class Unsynced(Files):
+    """A disk for looking at: quicker, and as good where nothing crashes any more."""
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_folder(self, path: Path) -> None:
+        pass
+
+
+class Rebooted(Unsynced):
     """The machine was started anew since a volume was written by `Files`."""
 
     def boot(self) -> bytes:
@@ -126,7 +136,7 @@ def audit(path: Path, layout: Layout = SMALL, files: Files | None = None) -> Rec
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(path, scratch)
     try:
-        return recover(scratch, layout, files)
+        return recover(scratch, layout, files or Unsynced())
     except Damaged:
         return None
 
@@ -185,15 +195,19 @@ class Inode:
     pending: list[tuple[int, bytes]] = field(default_factory=list)
 
 
+Change = list[tuple[Path, int | None]]
+"""Names that change together, and the inodes that they stand for from then on."""
+
+
 @dataclass
-class Crash:
-    """Everything about a moment: names as seen, names as kept and those still pending."""
+class Moment:
+    """Everything that a crash at this moment could leave behind."""
 
     names: dict[Path, int]
     kept_names: dict[Path, int]
-    pending_names: list[tuple[str, Path, Path | None]]
+    pending_names: list[Change]
     inodes: dict[int, Inode]
-    acknowledged: int
+    step: int
 
 
 class Recorder(Files):
@@ -202,109 +216,96 @@ class Recorder(Files):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        self.moments: list[Crash] = []
-        self.acknowledged = 0
-        """How many groups were reported durable; set by the test."""
+        self.moments: list[Moment] = []
+        self.step = 0
+        """How far the test came; it counts what was reported durable."""
         self._names: dict[Path, int] = {}
         self._kept: dict[Path, int] = {}
-        self._pending: list[tuple[str, Path, Path | None]] = []
+        self._pending: list[Change] = []
         self._inodes: dict[int, Inode] = {}
+        self._ids: dict[int, int] = {}
+        """The system's inode numbers are used again, ours are not."""
 
     def begin(self) -> None:
         """Take what lies there as durable, and remember from now on."""
         for path in self.root.rglob("*"):
             if path.is_file():
-                number = path.stat().st_ino
-                content = bytearray(path.read_bytes())
-                self._inodes[number] = Inode(content, bytearray(content))
+                content = path.read_bytes()
+                number = self._new(path.stat().st_ino)
+                self._inodes[number] = Inode(bytearray(content), bytearray(content))
                 self._names[path] = self._kept[path] = number
-        self.moment()
+        self._moment()
 
-    def moment(self) -> None:
-        self.moments.append(
-            Crash(
-                dict(self._names),
-                dict(self._kept),
-                list(self._pending),
-                copy.deepcopy(self._inodes),
-                self.acknowledged,
-            )
-        )
+    def _new(self, system_number: int) -> int:
+        number = self._ids[system_number] = len(self._inodes)
+        self._inodes[number] = Inode()
+        return number
 
-    def _inode(self, fd: int) -> Inode:
-        return self._inodes.setdefault(os.fstat(fd).st_ino, Inode())
+    def _moment(self) -> None:
+        names = (dict(self._names), dict(self._kept), list(self._pending))
+        self.moments.append(Moment(*names, copy.deepcopy(self._inodes), self.step))
+
+    def _change(self, change: Change) -> None:
+        self._pending.append(change)
+        _rename(self._names, change)
+        self._moment()
 
     def create(self, path: Path) -> int:
         fd = super().create(path)
-        number = os.fstat(fd).st_ino
-        self._inodes[number] = Inode()
-        self._names[path] = number
-        self._pending.append(("create", path, None))
-        self.moment()
+        self._change([(path, self._new(os.fstat(fd).st_ino))])
         return fd
+
+    def rename(self, old: Path, new: Path) -> None:
+        super().rename(old, new)
+        self._change([(new, self._names[old]), (old, None)])
+
+    def remove(self, path: Path) -> None:
+        super().remove(path)
+        if path in self._names:
+            self._change([(path, None)])
+
+    def sync_folder(self, path: Path) -> None:
+        super().sync_folder(path)
+        self._pending = [change for change in self._pending if change[0][0].parent != path]
+        self._kept = {p: n for p, n in self._kept.items() if p.parent != path}
+        self._kept |= {p: n for p, n in self._names.items() if p.parent == path}
+        self._moment()
 
     def reserve(self, fd: int, offset: int, length: int) -> None:
         super().reserve(fd, offset, length)
         self._write(fd, bytes(length), offset)
 
     def write(self, fd: int, content: bytes | bytearray, offset: int) -> None:
-        half = len(content) // 2
-        for start, part in ((0, bytes(content[:half])), (half, bytes(content[half:]))):
-            super().write(fd, part, offset + start)
-            self._write(fd, part, offset + start)
+        super().write(fd, content, offset)
+        half = 0 if _is_atomic(offset, len(content)) else len(content) // 2
+        if half:
+            self._write(fd, bytes(content[:half]), offset)
+        self._write(fd, bytes(content[half:]), offset + half)
 
     def _write(self, fd: int, content: bytes, offset: int) -> None:
-        inode = self._inode(fd)
+        inode = self._inodes[self._ids[os.fstat(fd).st_ino]]
         _put(inode.seen, content, offset)
         inode.pending.append((offset, content))
-        self.moment()
-
-    def cut(self, fd: int, length: int) -> None:
-        super().cut(fd, length)
-        del self._inode(fd).seen[length:]
-        self.moment()
+        self._moment()
 
     def sync(self, fd: int) -> None:
         super().sync(fd)
-        inode = self._inode(fd)
+        inode = self._inodes[self._ids[os.fstat(fd).st_ino]]
         inode.kept, inode.pending = bytearray(inode.seen), []
-        self.moment()
-
-    def sync_folder(self, path: Path) -> None:
-        super().sync_folder(path)
-        kept = [n for n in self._pending if n[1].parent != path]
-        for change in self._pending:
-            if change[1].parent == path:
-                _rename(self._kept, change, self._names)
-        self._pending = kept
-        # A name that was made and moved on since is simply what it is now.
-        self._kept = {p: n for p, n in self._kept.items() if p.parent != path}
-        self._kept |= {p: n for p, n in self._names.items() if p.parent == path}
-        self.moment()
-
-    def rename(self, old: Path, new: Path) -> None:
-        super().rename(old, new)
-        self._names[new] = self._names.pop(old)
-        self._pending.append(("rename", old, new))
-        self.moment()
-
-    def remove(self, path: Path) -> None:
-        super().remove(path)
-        if self._names.pop(path, None) is not None:
-            self._pending.append(("remove", path, None))
-            self.moment()
+        self._moment()
 
 
-def _rename(
-    names: dict[Path, int], change: tuple[str, Path, Path | None], seen: dict[Path, int]
-) -> None:
-    kind, path, new = change
-    if kind == "rename" and new and path in names:
-        names[new] = names.pop(path)
-    elif kind == "create" and path in seen:
-        names[path] = seen[path]
-    elif kind == "remove":
-        names.pop(path, None)
+def _rename(names: dict[Path, int], change: Change) -> None:
+    for path, number in change:
+        if number is None:
+            names.pop(path, None)
+        else:
+            names[path] = number
+
+
+def _is_atomic(offset: int, length: int) -> bool:
+    """A write within one sector happens or not; the mark relies on that, and nothing else does."""
+    return offset // 512 == (offset + length - 1) // 512
 
 
 def _put(content: bytearray, part: bytes, offset: int) -> None:
@@ -312,7 +313,7 @@ def _put(content: bytearray, part: bytes, offset: int) -> None:
     content[offset : offset + len(part)] = part
 
 
-def rebuild(moment: Crash, root: Path, target: Path, rng: random.Random | None) -> None:
+def rebuild(moment: Moment, root: Path, target: Path, rng: random.Random | None) -> None:
     """Lay out what is there after a death of the process, or, with `rng`, of the machine.
 
     A machine keeps what was synced, and of the rest any part: of each write all, none or a
@@ -325,11 +326,13 @@ def rebuild(moment: Crash, root: Path, target: Path, rng: random.Random | None) 
     if rng:
         names = dict(moment.kept_names)
         for change in moment.pending_names[: rng.randint(0, len(moment.pending_names))]:
-            _rename(names, change, moment.names)
+            _rename(names, change)
     for path, number in names.items():
         inode = moment.inodes[number]
         content = bytearray(inode.kept if rng else inode.seen)
-        for offset, part in inode.pending if rng else []:
-            keep = rng.choice([0, len(part), rng.randint(0, len(part))]) if rng else 0
-            _put(content, part[:keep], offset)
+        if rng:
+            for offset, part in inode.pending:
+                some = 0 if _is_atomic(offset, len(part)) else rng.randint(0, len(part))
+                keep = rng.choice([0, len(part), some])
+                _put(content, part[:keep], offset)
         (target / path.relative_to(root)).write_bytes(content)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bazaar_peer.core.effects import Hard, WriteRecord
+from bazaar_peer.core.effects import Hard, InstallCheckpoint, StorePart, WriteRecord
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, VolumeError, WrongRing
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
@@ -241,8 +241,6 @@ def test_installed_checkpoint_keeps_a_suffix_that_fits(path: Path) -> None:
 
 
 def test_transfer_may_begin_anew_and_repeat_parts(path: Path) -> None:
-    from bazaar_peer.core.effects import InstallCheckpoint, StorePart
-
     volume, model = fresh(path), Model()
     volume.store_part(StorePart(5, 0, b"abandoned"))
     for number, part in ((0, b"p0"), (1, b"p1"), (1, b"again"), (2, b"p2")):

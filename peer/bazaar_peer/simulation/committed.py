@@ -1,0 +1,142 @@
+"""What is committed, replayed once: the reference that peers, answers and reads are compared with.
+
+Checks, as records come: each (session, number) and each client key executes once (S6), money and
+goods are conserved (S7), no batch contradicts happens-before (S8), answers never change (R13 a).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.machine import Context
+from bazaar_peer.core.messages import Stored
+from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.state import State
+from bazaar_peer.core.vector_clock import happens_before
+from bazaar_peer.market.audit import audit, audit_sums
+from bazaar_peer.market.market import Market
+from bazaar_peer.simulation.violation import Violation
+
+if TYPE_CHECKING:
+    from bazaar_peer.simulation.world import World
+
+
+class Committed:
+    """The committed journal and the state that it comes to."""
+
+    def __init__(self, world: World, genesis: Stored) -> None:
+        self.world = world
+        self.state = State(world.plan.machine_of(-1, 0))
+        self.ran: list[int] = []
+        """Indexes of commands that the record under way executed."""
+        inner = self.state.machine.apply
+
+        def apply(body: bytes, context: Context) -> bytes:
+            self.ran.append(context.index)
+            return inner(body, context)
+
+        self.state.machine.apply = apply  # type: ignore[method-assign]
+        self.last = 0
+        self.chain = b""
+        self.chains: dict[int, bytes] = {}
+        self.hashes: dict[int, int] = {0: 0}
+        self.snapshots: dict[int, bytes] = {}
+        self.executed: dict[int, tuple[msg.Submission, bytes]] = {}
+        """Index → the command executed there and its result."""
+        self.numbers: dict[tuple[int, int], int] = {}
+        self.keys: dict[tuple[str, str], int] = {}
+        self.outcomes: dict[tuple[int, int], tuple[int, int, bytes]] = {}
+        self.learn(genesis)
+
+    def learn(self, stored: Stored) -> None:
+        """Take the next committed record."""
+        record = msg.decode_record(stored.blob)
+        if len(record.entries) > 1:
+            self._order(record)
+        self.ran.clear()
+        floors = self.state.sessions.sessions
+        for entry in record.entries:
+            if type(entry) is msg.Submission and entry.session in floors:
+                self.world.checkers.reach.floor(entry, floors[entry.session])
+        answers = self.state.apply(record, stored.chain)
+        for index in self.ran:
+            entry = record.entries[index - record.first]
+            assert isinstance(entry, msg.Submission)
+            self._execute(index, entry)
+        for answer in answers:
+            self._outcome(answer, record)
+        self.last, self.chain = stored.last, stored.chain
+        self.chains[stored.last] = stored.chain
+        self.hashes[stored.last] = self.state.hash
+        self._sums()
+        every = self.world.plan.checkpoint_entries
+        if stored.last // every > (stored.first - 1) // every:
+            self.snapshots[stored.last] = digest(list(self.state.snapshot()))
+
+    def _order(self, record: msg.Record) -> None:
+        stamps = [e.stamp for e in record.entries if type(e) is msg.Submission]
+        for later, stamp in enumerate(stamps):
+            for earlier in range(later):
+                if happens_before(stamp, stamps[earlier]):
+                    raise Violation(
+                        "S8", f"batch {record.first}: an effect stands before its cause"
+                    )
+
+    def _execute(self, index: int, entry: msg.Submission) -> None:
+        """S6: each number and each key takes effect once."""
+        name = (entry.session, entry.number)
+        first = self.numbers.setdefault(name, index)
+        if first != index:
+            raise Violation("S6", f"number {name} executed at {first} and {index}")
+        if entry.key:
+            first = self.keys.setdefault((entry.client, entry.key), index)
+            if first != index:
+                raise Violation(
+                    "S6", f"key {entry.client} {entry.key} executed at {first} and {index}"
+                )
+
+    def _outcome(self, answer: msg.Answer, record: msg.Record) -> None:
+        name = (answer.session, answer.number)
+        if answer.status == Status.OK and record.first <= answer.index:
+            entry = record.entries[answer.index - record.first]
+            if isinstance(entry, msg.Submission):
+                own = (entry.session, entry.number) == name
+                if own and entry.kind in {msg.OPEN_SESSION, msg.CLOSE_SESSION}:
+                    self._execute(answer.index, entry)
+                self.executed[answer.index] = (entry, answer.body)
+        self.world.reach(f"status_{Status(answer.status).name.lower()}")
+        if answer.status == Status.NO_SESSION:
+            return
+        outcome = (answer.status, answer.index, answer.body)
+        first = self.outcomes.setdefault(name, outcome)
+        if first != outcome and name[0] > 0:
+            raise Violation("R13a", f"number {name} came to {first} and to {outcome}")
+
+    def _sums(self) -> None:
+        machine = self.state.machine
+        if isinstance(machine, Market):
+            for wrong in audit_sums(machine):
+                raise Violation("S7", wrong)
+
+    def compare(self, index: int, parts: list[bytes]) -> None:
+        """S10, whole: a checkpoint is the reference's state of that index, byte for byte."""
+        if self.snapshots.get(index, b"") not in {b"", digest(parts)}:
+            raise Violation("S10", f"a checkpoint at {index} differs from the state")
+
+    def end(self) -> None:
+        """Compare whole states, now that all is quiet."""
+        own = digest(list(self.state.snapshot()))
+        for host in self.world.hosts:
+            peer = host.peer
+            if peer is not None and peer.state.index == self.last:
+                if digest(list(peer.state.snapshot())) != own:
+                    raise Violation("S10", f"peer {host.id}'s whole state differs at {self.last}")
+                if isinstance(peer.state.machine, Market):
+                    for wrong in audit(peer.state.machine):
+                        raise Violation("S7", wrong)
+
+
+def digest(parts: list[bytes]) -> bytes:
+    return blake2b(b"|".join(parts), digest_size=16).digest()

@@ -1,0 +1,185 @@
+"""Faults as they happen: each takes its victim by the part it plays at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bazaar_peer.core import events as ev
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.types import Nanos, Role
+from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
+from bazaar_peer.simulation.world import Host, World
+
+
+class Faults:
+    """Schedules a plan's faults, and ends them all for the quiet end."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dice = Dice(world.plan.seed, "victims")
+        self.over = False
+        self.cuts: dict[tuple[int, int], int] = {}
+        self.exact = 0
+        """Appends with records that still go to exactly a majority."""
+        kinds: dict[str, Callable[..., None]] = {
+            kind: getattr(self, kind)
+            for kind in (
+                "crash pause cut isolate split graph clog stall sync_fails hold fuse majority"
+                " resign most damage"
+            ).split()
+        }
+        for name, at, kind, arguments in world.plan.faults:
+            if world.keeps(name):
+                world.push(at, -1, 0, lambda k=kind, a=arguments: self._do(kinds[k], a))
+        world.noted["epoch_started"] = [lambda host, fields: self._epoch(host)]
+
+    def _do(self, fault: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if not self.over:
+            fault(*arguments)
+
+    def victim(self, who: int) -> int:
+        """Return the peer meant: by its part now, anyone if nobody plays it."""
+        role = {TRADER: Role.TRADER, NOMINEE: Role.NOMINEE}.get(who)
+        if role is None:
+            return self.dice.below(self.world.plan.peers) if who == ANYONE else who
+        playing = [h.id for h in self.world.hosts if h.peer is not None and h.peer.role is role]
+        return self.dice.choice(playing or range(self.world.plan.peers))
+
+    def _later(self, wait: Nanos, action: Callable[[], None]) -> None:
+        self.world.later(wait, lambda: None if self.over else action())
+
+    # ---- processes and disks ----
+
+    def crash(self, who: int, down: Nanos) -> None:
+        self.world.crash(self.victim(who), down)
+
+    def most(self, draw: int, down: Nanos) -> None:
+        """Kill a random majority."""
+        count = self.world.plan.peers
+        for peer in Dice(draw).some(range(count), count // 2 + 1):
+            self.world.crash(peer, down)
+
+    def pause(self, who: int, span: Nanos) -> None:
+        victim = self.victim(who)
+        self.world.sleep(victim)
+        self.world.later(span, lambda: self.world.wake(victim))
+
+    def stall(self, who: int, span: Nanos) -> None:
+        self.world.hosts[self.victim(who)].stalled_until = self.world.now + span
+
+    def sync_fails(self, who: int, down: Nanos) -> None:
+        """The next sync fails: the process exits, whatever of the writes arrived (D3)."""
+        victim = self.victim(who)
+        if self.world.hosts[victim].volume.queue:
+            self.world.crash(victim, down)
+        else:
+            self.world.hosts[victim].fuse = ("promised", 0, down)
+
+    def damage(self, who: int) -> None:
+        """A volume is lost or rots: its peer is not started again, until R10 exists."""
+        count = self.world.plan.peers
+        if sum(h.volume.damaged for h in self.world.hosts) < (count - 1) // 2:
+            victim = self.victim(who)
+            self.world.hosts[victim].volume.damaged = True
+            self.world.crash(victim, 0)
+
+    def fuse(self, kind: str, offset: int, down: Nanos, who: int) -> None:
+        """Whoever next has this to tell crashes a few effects later."""
+        for host in self.world.hosts:
+            host.fuse = (kind, offset, down)
+
+    def resign(self, leaving: bool, successor: int) -> None:
+        for host in self.world.traders():
+            self.world.push(self.world.now, host.id, host.life, ev.Resign(leaving, successor))
+
+    # ---- network ----
+
+    def _cut(self, links: list[tuple[int, int]], span: Nanos) -> None:
+        for a, b in links:
+            self.world.network.set_cut(a, b, 1)
+        self._later(span, lambda: [self.world.network.set_cut(a, b, -1) for a, b in links] and None)
+
+    def cut(self, who: int, other: int, both: bool, span: Nanos) -> None:
+        victim = self.victim(who)
+        if victim != other:
+            self._cut([(victim, other)] + ([(other, victim)] if both else []), span)
+
+    def isolate(self, who: int, direction: str, span: Nanos) -> None:
+        victim = self.victim(who)
+        others = [p for p in range(self.world.plan.peers) if p != victim]
+        links = [(victim, p) for p in others if direction != "in"]
+        self._cut(links + [(p, victim) for p in others if direction != "out"], span)
+
+    def split(self, sides: int, span: Nanos) -> None:
+        peers = range(self.world.plan.peers)
+        apart = [(a, b) for a in peers for b in peers if (sides >> a ^ sides >> b) & 1]
+        self._cut(apart, span)
+
+    def graph(self, edges: int, span: Nanos) -> None:
+        """Cut all but the edges of any graph."""
+        self._cut(cuts_of(self.world.plan.peers, edges), span)
+
+    def clog(self, draw: int, span: Nanos) -> None:
+        """Swizzle: cut a random set of peers off one by one, heal them in another order."""
+        dice, count = Dice(draw), self.world.plan.peers
+        for peer in dice.some(range(count), dice.between(1, count)):
+            start, end = dice.below(span), span + dice.below(span)
+            self._later(start, lambda p=peer, e=end - start: self.isolate(p, "both", e))
+
+    def hold(self, kind: str, who: int, span: Nanos) -> None:
+        """Keep messages of a kind back until the next epoch began, or for a while."""
+        self.world.network.hold(kind, self.victim(who))
+        self._later(4 * span, self.world.network.release)
+
+    def _epoch(self, host: Host) -> None:
+        if self.world.network.holds:
+            wait = self.dice.below(2 * self.world.plan.timing.heartbeat_timeout)
+            self.world.later(wait, self.world.network.release)
+
+    def majority(self, count: int) -> None:
+        """Deliver the next Appends with records to exactly a majority."""
+        self.exact += count
+        network = self.world.network
+        inner = type(network).send.__get__(network)
+
+        def send(sender: int, to: tuple[Any, ...], message: msg.Message) -> None:
+            if self.exact and len(to) > 1 and type(message) is msg.Append and message.records:
+                self.exact -= 1
+                self.world.reach("exactly_a_majority")
+                to = tuple(self.dice.some(to, self.world.plan.peers // 2))
+            inner(sender, to, message)
+
+        network.send = send  # type: ignore[method-assign]
+
+    # ---- the quiet end ----
+
+    def end(self) -> None:
+        """Heal everything: processes, disks, links, holds, and losses."""
+        world, network = self.world, self.world.network
+        self.over, self.exact = True, 0
+        network.odd = 0.0
+        timing = world.plan.timing  # N8: step ≥ N × a hop
+        hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
+        network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
+        network.release()
+        for host in world.hosts:
+            host.fuse, host.burning = None, -1
+            world.unstall(host)
+            world.wake(host.id)
+            if host.peer is not None and host.peer.leaving:
+                world.crash(host.id)  # its grace period is over
+            world.start(host.id)
+        for a, row in enumerate(network.cut):
+            for b in range(len(row)):
+                if row[b]:
+                    row[b] = 0
+                    network.set_cut(a, b, -1)
+
+
+def cuts_of(peers: int, edges: int) -> list[tuple[int, int]]:
+    """Return the directed links that a graph, one bit a pair, does not have."""
+    pairs = [(a, b) for a in range(peers) for b in range(a)]
+    gone = [pair for bit, pair in enumerate(pairs) if not edges >> bit & 1]
+    return gone + [(b, a) for a, b in gone]

@@ -1,0 +1,130 @@
+"""The simulated network: every directed link may be up or cut; messages are delayed, lost, doubled,
+overtaken, held back until after the next epoch began, and outlive their sender's process.
+
+A connection is a pair's: when a process dies, who can still reach its machine is refused at once
+(`LinkLost(refused)`); a cut link is noticed after a while or never.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core.events import LinkLost, LinkUp, Received
+from bazaar_peer.core.messages import Message
+from bazaar_peer.core.types import NOBODY, PeerId
+from bazaar_peer.simulation.dice import Dice
+
+if TYPE_CHECKING:
+    from bazaar_peer.simulation.world import World
+
+
+class Network:
+    """`cut[a][b]`: nothing gets from a to b. `joined`: pairs that are connected."""
+
+    def __init__(self, world: World) -> None:
+        plan = world.plan
+        self.world, self.plan = world, plan
+        count = plan.peers
+        self.cut = [[0] * count for _ in range(count)]
+        self.joined: dict[tuple[int, int], bool] = {}
+        self.last = [[0] * count for _ in range(count)]
+        self.random = Dice(plan.seed, "network").random
+        self.latency, self.jitter = plan.latency, plan.jitter
+        self.odd = plan.loss + plan.doubled + plan.slow
+        self.holds: dict[tuple[str, int], list[tuple[int, Received]]] = {}
+        """(message kind, sender, -1: anybody) → what is held back."""
+        self.counted = 0
+
+    def send(self, sender: int, to: tuple[PeerId, ...], message: Message) -> None:
+        event = Received(PeerId(sender), message)
+        if self.holds:
+            kind = type(message).__name__
+            held = self.holds.get((kind, sender), self.holds.get((kind, -1)))
+            if held is not None:
+                held.extend((target, event) for target in to)
+                return
+        plan, world = self.plan, self.world
+        cut, last = self.cut[sender], self.last[sender]
+        for target in to:
+            if cut[target]:
+                continue
+            at = world.now + self.latency + int(self.random() * self.jitter)
+            if self.odd and self.random() < self.odd:
+                at = self._odd(target, at, event)
+            if plan.fifo:
+                at = last[target] = max(at, last[target] + 1)
+            if at:
+                world.push(at, target, -1, event)
+
+    def _odd(self, target: int, at: int, event: Received) -> int:
+        """Lose, double or delay one message; 0: it is gone (or, in order, late by a little)."""
+        plan, world = self.plan, self.world
+        self.counted += 1
+        draw, late = self.random() * self.odd, int(self.random() * plan.slow_max)
+        if not world.keeps(f"m{self.counted}"):
+            return at
+        if draw < plan.loss:
+            return at + self.latency if plan.fifo else 0
+        if draw < plan.loss + plan.doubled:
+            world.push(at + late, target, -1, event)
+            return at
+        return at + (late // 4 if plan.fifo else late)
+
+    # ---- hold and release ----
+
+    def hold(self, kind: str, sender: int) -> None:
+        self.holds.setdefault((kind, sender), [])
+
+    def release(self) -> None:
+        """Let everything go that was held back, in random order."""
+        holds, self.holds = self.holds, {}
+        for held in holds.values():
+            for target, event in held:
+                if not self.cut[event.sender][target]:
+                    late = int(self.random() * self.jitter * 4)
+                    self.world.push(self.world.now + 1 + late, target, -1, event)
+
+    # ---- links ----
+
+    def set_cut(self, a: int, b: int, by: int) -> None:
+        """Cut a directed link once more (by 1) or once less (by -1); faults may overlap."""
+        self.cut[a][b] = max(0, self.cut[a][b] + by)
+        if by < 0 or not self.plan.lingers:
+            self.world.later(self.plan.linger, lambda: self.look(a, b))
+
+    def look(self, a: int, b: int) -> None:
+        """Let a pair notice what became of its connection."""
+        pair = (min(a, b), max(a, b))
+        both = self.world.alive(a) and self.world.alive(b)
+        through = not (self.cut[a][b] or self.cut[b][a])
+        if both and through and pair not in self.joined:
+            self.joined[pair] = True
+            self.tell(a, LinkUp(PeerId(b)))
+            self.tell(b, LinkUp(PeerId(a)))
+        elif pair in self.joined and not through:
+            del self.joined[pair]
+            self.tell(a, LinkLost(PeerId(b), refused=False))
+            self.tell(b, LinkLost(PeerId(a), refused=False))
+
+    def tell(self, peer: int, event: LinkUp | LinkLost) -> None:
+        world = self.world
+        if world.alive(peer):
+            at = max(world.now + self.latency, self.last[event.peer][peer] + 1)
+            if self.plan.fifo:
+                self.last[event.peer][peer] = at
+            world.push(at, peer, world.hosts[peer].life, event)
+
+    def died(self, peer: int) -> None:
+        """A process is gone: who can still reach its machine is refused a new connection."""
+        for other in range(self.plan.peers):
+            pair = (min(peer, other), max(peer, other))
+            if pair in self.joined:
+                del self.joined[pair]
+                through = not (self.cut[peer][other] or self.cut[other][peer])
+                if through:
+                    self.tell(other, LinkLost(PeerId(peer), refused=True))
+
+    def started(self, peer: int) -> None:
+        for other in range(self.plan.peers):
+            if other != peer != NOBODY:
+                self.look(peer, other)

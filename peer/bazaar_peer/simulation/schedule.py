@@ -1,0 +1,157 @@
+"""One schedule from start to quiet end: faults, then healing, then it must live (G4)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.types import Role
+from bazaar_peer.simulation.clients import Clients, Operation
+from bazaar_peer.simulation.counter import Counter
+from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.faults import Faults, cuts_of
+from bazaar_peer.simulation.history import Seen, wrong_by_index, wrong_by_order
+from bazaar_peer.simulation.plan import Plan, draw
+from bazaar_peer.simulation.violation import Violation, must
+from bazaar_peer.simulation.world import World
+
+SMALL = 12
+"""Operations of a history that the search can judge."""
+PATIENCE = 30
+"""Election timeouts after which a healed ring must trade, whatever went before."""
+
+
+class Outcome(Struct, kw_only=True):
+    """What became of one schedule."""
+
+    seed: int
+    rule: str = ""
+    why: str = ""
+    events: int = 0
+    virtual_ms: int = 0
+    operations: int = 0
+    both_checked: int = 0
+    timeouts_to_trade: float = 0.0
+    reached: dict[str, int] = {}
+    trace: str = ""
+
+
+class Schedule:
+    """A world with its faults and clients."""
+
+    def __init__(self, plan: Plan, keep: frozenset[str] | None = None, *, trace: bool = False):
+        self.plan = plan
+        self.world = World(plan, keep, trace=trace)
+        self.faults = Faults(self.world)
+        self.clients = Clients(self.world)
+        self.waited = 0.0
+
+    def play(self) -> None:
+        """Raises Violation."""
+        world, plan = self.world, self.plan
+        for number in range(plan.peers):
+            world.start(number)
+        world.run(plan.length)
+        core = self._heal()
+        self._live(core)
+        self.judge()
+        world.checkers.committed.end()
+
+    def _heal(self) -> list[int]:
+        """Heal a random core in which some peer reaches a majority; return its peers."""
+        world, dice = self.world, Dice(self.plan.seed, "end")
+        self.faults.end()
+        count = self.plan.peers
+        alive = [h.id for h in world.hosts if h.peer is not None]
+        if dice.chance(0.5):
+            return alive
+        edges = dice.below(1 << (count * (count - 1) // 2))
+        cuts = cuts_of(count, edges)
+        reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
+        hub = max(alive, key=lambda a: len(reach[a]))
+        if len(reach[hub]) < count // 2 + 1:
+            return alive
+        for a, b in cuts:
+            world.network.set_cut(a, b, 1)
+        world.reach("quiet_end_partial")
+        return []
+
+    def _live(self, core: list[int]) -> None:
+        """A trader, then a fresh key through it and each that reaches it, and a fresh number."""
+        world, timeout = self.world, self.plan.timing.heartbeat_timeout
+        start, host = world.now, None
+        while host is None and world.now < start + PATIENCE * timeout:
+            world.run(world.now + timeout // 4)
+            host = next((h for h in world.traders() if h.peer and h.peer.is_trader), None)
+        must(host is not None, "G4", f"no trader within {PATIENCE} election timeouts of healing")
+        assert host is not None
+        self.waited = (world.now - start) / timeout
+        retention = self.plan.limits.key_retention_ms * 10**6
+        world.run(world.now + 4 * timeout)
+        fresh = self._fresh(core, 2)
+        for attempt in range(12):
+            world.run(world.now + max(4 * timeout, retention // 4))
+            fresh = [operation for operation in fresh if operation.status != Status.OK]
+            if not fresh:
+                return
+            if all(operation.done for operation in fresh):
+                fresh = self._fresh(core, len(fresh), attempt + 1)
+        raise Violation("G4", f"a fresh command is not executed: {fresh[0].command}")
+
+    def _fresh(self, core: list[int], count: int, attempt: int = 0) -> list[Operation]:
+        world, clients = self.world, self.clients
+        traders = [h for h in world.traders() if h.peer and h.peer.is_trader]
+        clients.targets = core or [h.id for h in traders] or list(range(self.plan.peers))
+        return [clients.key(1000 + 10 * attempt + n, n) for n in range(count)]
+
+    def judge(self) -> int:
+        """Judge the clients' history by both checkers; return how many operations both saw."""
+        counter = self.plan.machine is Counter
+        history = [_seen(o, counter) for o in self.clients.history if _counts(o)]
+        wrong = wrong_by_index(history)
+        must(not wrong, "S9", wrong)
+        if counter and not self.plan.mixed and len(history) <= SMALL:
+            wrong = wrong_by_order(history)
+            must(not wrong, "S9", wrong)
+            return len(history)
+        return 0
+
+
+def _counts(operation: Operation) -> bool:
+    """Leave out reads by index, sessions' opening, and what certainly did not happen."""
+    command = operation.command
+    if "linearizable" in command:
+        return bool(command["linearizable"]) and operation.returned >= 0
+    return command["kind"] == msg.COMMAND and operation.status != Status.OTHER_BODY
+
+
+def _seen(operation: Operation, counter: bool) -> Seen:
+    amount = value = 0
+    if "linearizable" not in operation.command:
+        amount = msgspec.msgpack.decode(operation.body)[1] if counter else 1
+        value = msgspec.json.decode(operation.value).get("value", 0) if operation.value else 0
+    elif counter:
+        value = int(operation.value)
+    return Seen(operation.invoked, operation.returned, operation.index, amount, value)
+
+
+def play(seed: int, peers: int = 0) -> Outcome:
+    """Play one drawn schedule; a violation is part of the outcome."""
+    schedule = Schedule(draw(seed, peers))
+    outcome = Outcome(seed=seed)
+    try:
+        schedule.play()
+    except Violation as violation:
+        outcome.rule, outcome.why = violation.rule, str(violation)
+    except Exception as error:  # noqa: BLE001 - a core that raises is a finding like any other
+        outcome.rule, outcome.why = "raised", f"{type(error).__name__}: {error}"
+    world = schedule.world
+    outcome.events, outcome.virtual_ms = world.events, world.now // 10**6
+    outcome.operations = len(schedule.clients.history)
+    outcome.timeouts_to_trade, outcome.reached = schedule.waited, world.reached
+    return outcome
+
+
+__all__ = ["Outcome", "Role", "Schedule", "play"]

@@ -1,0 +1,343 @@
+"""The simulated world: virtual time, real cores, simulated volumes, network and clients.
+
+One heap of (time, number, peer, life, input) is all that happens; nothing else decides an order, so
+a seed is a run. A crash drops the core and what its volume had not made durable; a pause makes it
+deaf; each peer's clock runs at its own rate. After every turn of a core the checkers look.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from hashlib import blake2b
+from heapq import heappop, heappush
+from typing import Any
+
+from bazaar_peer.core import effects as ef
+from bazaar_peer.core import events as ev
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.journal import store
+from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.types import Nanos, PeerId, Role
+from bazaar_peer.simulation.checkers import Checkers
+from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.disk import Volume
+from bazaar_peer.simulation.network import Network
+from bazaar_peer.simulation.plan import Plan
+from bazaar_peer.simulation.violation import must
+
+NEVER: Nanos = 1 << 62
+TICK = ev.Tick()
+RECENT = 600
+SPINS = 60
+
+
+class Host:
+    """A machine with a volume, and the process on it, if there is one."""
+
+    def __init__(self, number: int, volume: Volume, rate: int) -> None:
+        self.id = number
+        self.volume = volume
+        self.rate = rate
+        self.peer: Peer | None = None
+        self.life = 0
+        """Counts processes; what was meant for an earlier one is not delivered."""
+        self.armed = NEVER
+        self.asleep_since = -1
+        self.backlog: list[tuple[int, ev.Event]] = []
+        self.stalled_until = 0
+        self.fuse: tuple[str, int, int] | None = None
+        """(kind of note, effects after it, time down): where this process will crash."""
+        self.burning = -1
+        self.commit = 0
+        self.applied = 0
+        self.spins = 0
+
+    def local(self, now: Nanos) -> Nanos:
+        """Return this machine's monotonic time."""
+        return 10**9 + now * self.rate // 1000
+
+    def world_time(self, local: Nanos) -> Nanos:
+        return -((10**9 - local) * 1000 // self.rate)
+
+
+class World:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan, keep: frozenset[str] | None = None, *, trace: bool = False):
+        self.plan, self.keep = plan, keep
+        self.now: Nanos = 0
+        self.number = self.events = 0
+        self.heap: list[tuple[Nanos, int, int, int, Any]] = []
+        self.reached: dict[str, int] = {}
+        self.recent: deque[tuple[Nanos, int, list[ev.Event], list[ef.Effect]]]
+        self.recent = deque(maxlen=None if trace else RECENT)
+        self.digest = blake2b(digest_size=16)
+        self.hashed = False
+        members = tuple(msg.Member(i, 1) for i in range(plan.peers))
+        genesis = msg.MembersChanged(members, "simulated", plan.limits, plan.genesis)
+        first = store(msg.Record(0, 1, 0, 0, {}, [genesis]), b"")
+        self.dice = Dice(plan.seed, "world")
+        self.disk_dice = Dice(plan.seed, "disk")
+        self.jitter = Dice(plan.seed, "jitter")
+        self.hosts = [Host(i, Volume(first), plan.rates[i]) for i in range(plan.peers)]
+        self.network = Network(self)
+        self.checkers = Checkers(self, first)
+        self.replies: Callable[[Host, ef.Reply | ef.ReadReady], None] = lambda host, effect: None
+        self.died: Callable[[int], None] = lambda peer: None
+        self.noted: dict[str, list[Callable[[Host, dict[str, int | str]], None]]] = {}
+        self.perform: dict[type, Callable[[Host, Any], None]] = {
+            ef.Send: self._send,
+            ef.WriteHard: self._write,
+            ef.WriteRecord: self._write,
+            ef.Truncate: self._write,
+            ef.InstallCheckpoint: self._write,
+            ef.SaveCheckpoint: self._save,
+            ef.Prune: lambda host, effect: host.volume.prune(effect),
+            ef.ReadPart: self._read_part,
+            ef.StorePart: lambda host, effect: host.volume.store_part(effect),
+            ef.Reply: lambda host, effect: self.replies(host, effect),
+            ef.ReadReady: lambda host, effect: self.replies(host, effect),
+            ef.Note: self._note,
+            ef.Left: self._left,
+            ef.Halt: self._halt,
+        }
+
+    # ---- time ----
+
+    def push(self, at: Nanos, peer: int, life: int, event: Any) -> None:
+        self.number += 1
+        heappush(self.heap, (at, self.number, peer, life, event))
+
+    def later(self, wait: Nanos, action: Callable[[], None]) -> None:
+        self.push(self.now + wait, -1, 0, action)
+
+    def keeps(self, decision: str) -> bool:
+        """Tell whether this decision is part of the schedule; shrinking removes some."""
+        return self.keep is None or decision in self.keep
+
+    def run(self, until: Nanos) -> None:
+        """Let everything happen that is due by then."""
+        heap, hosts, turn = self.heap, self.hosts, self.plan.turn
+        while heap and heap[0][0] <= until:
+            self.now, _, number, life, event = heappop(heap)
+            if number < 0:
+                event()
+                continue
+            host = hosts[number]
+            if host.peer is None or (life >= 0 and life != host.life):
+                continue
+            if host.asleep_since >= 0:
+                host.backlog.append((life, event))
+                continue
+            if event is TICK and not self._due(host):
+                continue
+            events = [event]
+            while turn and heap and heap[0][2] == number and heap[0][0] <= self.now + turn:
+                self.now, _, _, life, event = heappop(heap)
+                if life < 0 or life == host.life:
+                    events.append(event)
+                    host.armed = NEVER if event is TICK else host.armed
+            self.turn(host, events)
+        self.now = max(self.now, until)
+
+    def _due(self, host: Host) -> bool:
+        assert host.peer is not None
+        host.armed = NEVER
+        due = host.peer.next_deadline() <= host.local(self.now)
+        if not due:
+            self._arm(host)
+        return due
+
+    def _arm(self, host: Host) -> None:
+        assert host.peer is not None
+        deadline = host.peer.next_deadline()
+        host.spins = host.spins + 1 if deadline <= host.local(self.now) else 0
+        must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken at once, for ever")
+        if deadline < NEVER:
+            at = max(host.world_time(deadline), self.now + 1)
+            if at < host.armed:
+                host.armed = at
+                self.push(at, host.id, host.life, TICK)
+
+    def turn(self, host: Host, events: list[ev.Event]) -> None:
+        """Let a core take inputs, look at what came of it, and do what it says."""
+        peer = host.peer
+        assert peer is not None
+        self.events += len(events)
+        self.checkers.before(host, peer, events)
+        effects = peer.handle(events, host.local(self.now))
+        self.recent.append((self.now, host.id, events, effects))
+        if self.hashed:
+            self._hash(host, events, effects)
+        self.checkers.after(host, peer)
+        perform = self.perform
+        for effect in effects:
+            perform[type(effect)](host, effect)
+            if host.burning >= 0:
+                self._burn(host)
+            if host.peer is not peer:
+                return
+        self._arm(host)
+
+    def _hash(self, host: Host, events: list[ev.Event], effects: list[ef.Effect]) -> None:
+        shown = [e.index if isinstance(e, ef.SaveCheckpoint) else e for e in effects]
+        self.digest.update(f"{self.now} {host.id} {events} {shown}".encode())
+
+    # ---- processes ----
+
+    def alive(self, peer: int) -> bool:
+        return self.hosts[peer].peer is not None
+
+    def start(self, number: int) -> None:
+        """Start a process on this machine, from what its volume holds."""
+        host, plan = self.hosts[number], self.plan
+        if host.peer is not None:
+            return
+        if host.volume.damaged:
+            self.reach("corrupt_refused")
+            return
+        host.life += 1
+        host.armed, host.asleep_since, host.backlog = NEVER, -1, []
+        host.fuse, host.burning = None, -1
+        recovered = host.volume.recover()
+        self.checkers.recovered(host, recovered)
+        host.peer = Peer(
+            plan.settings(PeerId(number)),
+            plan.machine_of(number, host.life),
+            recovered,
+            lambda: self.jitter.below(1 << 31),
+            host.local(self.now),
+        )
+        self.checkers.started(host, host.peer)
+        self.turn(host, [])
+        self.network.started(number)
+
+    def crash(self, number: int, down: Nanos = -1) -> None:
+        """Kill a process at once; start it again after `down`, unless that is negative."""
+        host = self.hosts[number]
+        if host.peer is None:
+            return
+        self.checkers.crashing(host, host.peer)
+        host.peer = None
+        volume = host.volume
+        kept = self.disk_dice.between(0, len(volume.queue))
+        if volume.crash(kept):
+            self.reach("unsynced_tail_lost")
+            if self.disk_dice.chance(0.5):
+                self.reach("torn_tail_dropped")
+        self.network.died(number)
+        self.died(number)
+        if down >= 0:
+            self.later(down, lambda: self.start(number))
+
+    def _burn(self, host: Host) -> None:
+        """Crash a process between two of its effects."""
+        if host.burning == 0 and host.fuse:
+            self.reach("crash_between_effects")
+            self.crash(host.id, host.fuse[2])
+        host.burning -= 1
+
+    def sleep(self, number: int) -> None:
+        host = self.hosts[number]
+        if host.peer is not None and host.asleep_since < 0:
+            host.asleep_since = self.now
+
+    def wake(self, number: int) -> None:
+        """Go on after a pause; a client's socket unread for too long is closed (R13 c)."""
+        host = self.hosts[number]
+        if host.peer is None or host.asleep_since < 0:
+            return
+        slept = (self.now - host.asleep_since) // 10**6
+        deaf = 4 * slept >= self.plan.limits.key_retention_ms
+        host.asleep_since = -1
+        backlog, host.backlog = host.backlog, []
+        for life, event in backlog:
+            if deaf and isinstance(event, ev.Command):
+                self.reach("stalled_socket_closed")
+            else:
+                self.push(self.now, number, life, event)
+        if not backlog:
+            self.push(self.now, number, host.life, TICK)
+
+    def _left(self, host: Host, effect: ef.Left) -> None:
+        self.reach("left")
+        self.crash(host.id, self.plan.timing.heartbeat_timeout)
+
+    def _halt(self, host: Host, effect: ef.Halt) -> None:
+        self.checkers.halted(host, effect)
+        self.crash(host.id, self.plan.timing.heartbeat_timeout)
+
+    # ---- effects ----
+
+    def _send(self, host: Host, effect: ef.Send) -> None:
+        self.checkers.sent(host, effect)
+        self.network.send(host.id, effect.to, effect.message)
+
+    def _note(self, host: Host, effect: ef.Note) -> None:
+        self.checkers.note(host, effect)
+        if host.fuse and effect.kind == host.fuse[0] and host.burning < 0:
+            host.burning = host.fuse[1]
+        for call in self.noted.get(effect.kind, ()):
+            call(host, effect.fields)
+
+    def _write(self, host: Host, effect: Any) -> None:
+        self.checkers.written(host, effect)
+        host.volume.issue(effect)
+        if not host.volume.syncing:
+            self._sync(host)
+
+    def _sync(self, host: Host) -> None:
+        """Begin to make durable what was issued by now."""
+        plan, life = self.plan, host.life
+        host.volume.syncing = len(host.volume.queue)
+        at = self.now + plan.sync + int(self.disk_dice.random() * plan.sync_jitter)
+        self.push(max(at, host.stalled_until), -1, 0, lambda: self._synced(host, life))
+
+    def unstall(self, host: Host) -> None:
+        """Let a stalled disk go on."""
+        host.stalled_until = 0
+        self.later(0, lambda life=host.life: self._synced(host, life))
+
+    def _synced(self, host: Host, life: int) -> None:
+        volume = host.volume
+        if host.peer is None or host.life != life or not volume.syncing:
+            return
+        if host.stalled_until > self.now:
+            self.push(host.stalled_until, -1, 0, lambda: self._synced(host, life))
+            return
+        number, installed = volume.complete(volume.syncing)
+        volume.syncing = 0
+        self.push(self.now, host.id, life, ev.DiskDone(number))
+        if installed:
+            self.push(self.now, host.id, life, ev.Installed(installed))
+        if volume.queue:
+            self._sync(host)
+
+    def _save(self, host: Host, effect: ef.SaveCheckpoint) -> None:
+        wait = self.plan.sync * 2 + self.disk_dice.below(self.plan.timing.heartbeat_timeout)
+        life = host.life
+        self.later(wait, lambda: self._saved(host, life, effect, []))
+
+    def _saved(self, host: Host, life: int, effect: ef.SaveCheckpoint, parts: list[bytes]) -> None:
+        if host.peer is None or host.life != life:
+            return
+        parts = parts or list(effect.parts)  # drawn late: it must be the state of that moment
+        if host.volume.save(effect, parts):
+            self.checkers.saved(effect, parts)
+            self.push(self.now, host.id, life, ev.CheckpointSaved(effect.epoch, effect.index))
+        else:
+            self.later(self.plan.sync, lambda: self._saved(host, life, effect, parts))
+
+    def _read_part(self, host: Host, effect: ef.ReadPart) -> None:
+        life, plan = host.life, self.plan
+        read = host.volume.read(effect)
+        self.push(self.now + plan.sync + plan.latency, host.id, life, read)
+
+    # ---- what was reached ----
+
+    def reach(self, state: str) -> None:
+        self.reached[state] = self.reached.get(state, 0) + 1
+
+    def traders(self) -> list[Host]:
+        return [h for h in self.hosts if h.peer is not None and h.peer.role is Role.TRADER]
