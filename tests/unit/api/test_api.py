@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -218,6 +220,21 @@ async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: 
     served.core.silent = False
     async with aiohttp.ClientSession() as fresh, fresh.get(served.url + "/healthz") as response:
         assert response.status == 200
+
+
+async def test_what_was_accepted_before_a_stall_is_closed_when_it_begins(served: Served) -> None:
+    """A real stopped process showed it: accepted and begun are two turns of the loop."""
+    accepted = served.port._connection()
+    served.port._stalled()
+    ours, theirs = socket.socketpair()
+    ours.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    await served.driver.loop.connect_accepted_socket(lambda: accepted, theirs)
+
+    ours.setblocking(False)
+    with suppress(ConnectionResetError):
+        assert await served.driver.loop.sock_recv(ours, 100) == b""
+    ours.close()
 
 
 async def test_too_many_connections_are_refused_in_words(
