@@ -31,14 +31,15 @@ class Ring:
         self.ports = list(range(port, port + peers))
         data.parent.mkdir(parents=True, exist_ok=True)
         self.errors = data.parent / f"{data.name}.err"
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "bazaar_peer", "up", "--peers", str(peers)),
-                *("--port", str(port), "--data", str(data), "--json", *options),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=self.errors.open("wb"),
-        )
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "bazaar_peer", "up", "--peers", str(peers)),
+                    *("--port", str(port), "--data", str(data), "--json", *options),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
 
     def ask(self, peer: int, path: str) -> dict[str, Any] | None:
         """Ask one peer; None if it does not answer within half a second."""
@@ -136,6 +137,8 @@ def ring(
                 except subprocess.TimeoutExpired:
                     rig.process.kill()
                     rig.process.wait()
+            if rig.process.stdout is not None:
+                rig.process.stdout.close()
 
 
 def kill(pid: int, number: signal.Signals) -> None:
