@@ -119,39 +119,48 @@ def verify(data: Path, acknowledged: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def main() -> int:
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--fault", choices=("crash", "pause", "majority", "hand-over"), default="crash"
-    )
+    kinds = ("crash", "pause", "majority", "hand-over")
+    parser.add_argument("--fault", choices=kinds, default="crash")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--peers", type=int, default=6)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rate", type=float, default=400.0, help="orders a second in all")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds of SIGSTOP")
-    parser.add_argument("--between", type=float, default=0.3)
+    parser.add_argument("--between", type=float, default=0.3, help="seconds after each fault")
     parser.add_argument("--restart-after", default="0.2")
     parser.add_argument("--port", type=int, default=21_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--progress", action="store_true")
     parser.add_argument("--data", type=Path, help="keep the ring's folder here")
-    args = parser.parse_args()
+    return parser.parse_args(given)
+
+
+def run(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], Buyers, list[float]]:
+    """Run one kind of fault and audit; return the figures and what they were made of."""
+    data = args.data or folder / "ring"
+    options = ("--no-agents", "--restart-after", args.restart_after)
+    with ring(args.peers, args.port, *options, data=data) as rig:
+        buyers, moments = asyncio.run(drill(rig, args))
+        found = report(buyers, moments, args)
+        found["elections_ms"] = [one["ms"] for one in rig.stop()["elections"][1:]][:20]
+    listed = folder / "acknowledged.txt"
+    buyers.write_acknowledged(listed)
+    code, told = verify(data, listed)
+    found["verify"] = "clean" if code == 0 else told
+    return found, buyers, moments
+
+
+def main() -> int:
+    args = arguments()
     with tempfile.TemporaryDirectory(prefix="bazaar-faults-") as folder:
-        data = args.data or Path(folder) / "ring"
-        options = ("--no-agents", "--restart-after", args.restart_after)
-        with ring(args.peers, args.port, *options, data=data) as rig:
-            buyers, moments = asyncio.run(drill(rig, args))
-            found = report(buyers, moments, args)
-            found["elections_ms"] = [one["ms"] for one in rig.stop()["elections"][1:]][:20]
-        listed = Path(folder) / "acknowledged.txt"
-        buyers.write_acknowledged(listed)
-        code, told = verify(data, listed)
-        found["verify"] = "clean" if code == 0 else told
+        found, _, _ = run(args, Path(folder))
     print(json.dumps(found, indent=1))
-    lost_answers = found["unanswered"] if args.fault != "majority" else 0
-    return 1 if code or lost_answers else 0
+    unanswered = found["unanswered"] if args.fault != "majority" else 0
+    return 1 if unanswered or found["verify"] != "clean" else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bazaar_peer.command import ring_folder
+from bazaar_peer.core.types import Limits
+
 READY_S = 30.0
 
 
@@ -26,13 +29,15 @@ class Ring:
     def __init__(self, peers: int, port: int, data: Path, *options: str) -> None:
         self.peers, self.port, self.data = peers, port, data
         self.ports = list(range(port, port + peers))
+        data.parent.mkdir(parents=True, exist_ok=True)
+        self.errors = data.parent / f"{data.name}.err"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "bazaar_peer", "up", "--peers", str(peers)),
                 *("--port", str(port), "--data", str(data), "--json", *options),
             ],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors.open("wb"),
         )
 
     def ask(self, peer: int, path: str) -> dict[str, Any] | None:
@@ -100,16 +105,27 @@ class Ring:
         """End the ring and return its summary."""
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=30)
+        if self.process.returncode:
+            raise RuntimeError(f"bazaar up failed: {self.errors.read_text()[-800:]}")
         found = json.loads(out)
         assert isinstance(found, dict)
         return found
 
 
 @contextlib.contextmanager
-def ring(peers: int, port: int, *options: str, data: Path | None = None) -> Iterator[Ring]:
-    """Run a ring for a `with` block; its folder goes with it unless it was named."""
+def ring(
+    peers: int, port: int, *options: str, data: Path | None = None, many_keys: bool = False
+) -> Iterator[Ring]:
+    """Run a ring for a `with` block; its folder goes with it unless it was named.
+
+    `many_keys`: remember more keys than a user's ring does, for batches at full speed.
+    """
     with tempfile.TemporaryDirectory(prefix="bazaar-bench-") as folder:
-        rig = Ring(peers, port, data or Path(folder) / "ring", *options)
+        path = data or Path(folder) / "ring"
+        if many_keys:
+            name, limits = ring_folder.new_ring_id(), Limits(keys=8_000_000)
+            ring_folder.create(path, ring_folder.RingFile(ring=name, peers=peers, limits=limits))
+        rig = Ring(peers, port, path, *options)
         try:
             yield rig
         finally:

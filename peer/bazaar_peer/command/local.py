@@ -24,7 +24,6 @@ from bazaar_peer.command.up import (
 )
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.stats import Stats
-from bazaar_peer.runtime.volume import Identity, format_volume
 
 __all__ = ["Options", "RingError", "UsageError", "up"]
 
@@ -136,12 +135,7 @@ def _open_or_make(options: Options) -> RingFolder:
             "first start was interrupted, or the file was lost. Restore ring.json from a copy; if "
             "nothing was traded yet, remove the folder."
         )
-    folder = ring_folder.make_ring(options.data, made)
-    genesis = folder.genesis()
-    for peer in range(peers):
-        format_volume(folder.volume(peer), Identity(made.ring, peer, 1), genesis)
-    ring_folder.finish(folder)
-    return folder
+    return ring_folder.create(options.data, made)
 
 
 def _roles(options: Options, peers: int) -> list[str]:

@@ -20,6 +20,7 @@ from bazaar_peer.core.journal import store
 from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored
 from bazaar_peer.core.types import Limits
 from bazaar_peer.market.commands import MarketSettings, encode_settings
+from bazaar_peer.runtime.volume import Identity, format_volume
 
 PEERS_MAX = 96
 
@@ -96,6 +97,16 @@ def make_ring(path: Path, made: RingFile) -> RingFolder:
     for name in ("logs", "stats", "archive"):
         (path / name).mkdir(exist_ok=True)
     return RingFolder(path, made)
+
+
+def create(path: Path, made: RingFile) -> RingFolder:
+    """Make a whole ring: its folder, a formatted volume for each peer, and ring.json last (R14)."""
+    folder = make_ring(path, made)
+    genesis = folder.genesis()
+    for peer in range(made.peers):
+        format_volume(folder.volume(peer), Identity(made.ring, peer, 1), genesis)
+    finish(folder)
+    return folder
 
 
 def finish(folder: RingFolder) -> None:

@@ -201,13 +201,13 @@ class Follower:
             return
         if self.trader in (NOBODY, peer.me) or not peer.promised_durably(self.epoch, self.trader):
             return
-        self._ack_now, self._acked_match = False, match
+        beat, self._ack_now, self._acked_match = self._ack_now, False, match
         state = peer.state
         answer = msg.Appended(
             self.epoch,
             self.round,
             match,
-            peer.clock.counts.copy(),
+            peer.clock.counts.copy() if beat else {},
             state.machine.version,
             state.index,
             state.hash,

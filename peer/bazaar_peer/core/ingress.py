@@ -304,9 +304,6 @@ class Ingress:
     def _scan_soon(self) -> None:
         self.scan_at = min(self.scan_at, self.peer.now + SCAN)
 
-    def deadline(self) -> Nanos:
-        return self.scan_at
-
     def tick(self) -> None:
         peer = self.peer
         if peer.now >= self.scan_at:
@@ -315,7 +312,6 @@ class Ingress:
             self._submit_all(max(1, peer.now - peer.timing.heartbeat_timeout))
             if self.count or self.opening is not None:
                 self._scan_soon()
-        self.flush()
 
     def _expire(self) -> None:
         """Give up what is past its deadline; its number is no longer waited for (R13 a)."""

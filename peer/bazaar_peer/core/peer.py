@@ -91,9 +91,15 @@ class Peer:
         self.heard_commit = 0
         self.saved_index = self.state.index if recovered.parts else 0
         self.saving = False
+        self.checkpoint_bytes = sum(len(part) for part in recovered.parts)
+        """Size of the last checkpoint: the next waits until the journal has grown by as much."""
+        self.grown_bytes = 0
         self.keep_index = 0
         self.leaving = False
         self.halted = False
+        self.backlog = False
+        """More is committed than one step applies."""
+        self.deadline: Nanos = now
         self.linked: dict[PeerId, bool] = {}
         self.follower = Follower(self)
         self.nominator: Nominator = Bully(self) if settings.election == "bully" else Ring(self)
@@ -115,17 +121,27 @@ class Peer:
         if not self.halted:
             for event in events:
                 take(self, event)
-            self._tick()
+            self.deadline = self._next()
+            if self.deadline <= now:
+                self._do_due()
+                self._leave_together()
+                self.deadline = self._next()
+            else:
+                self._leave_together()
         effects = self.effects[:]
         self.effects.clear()
         return effects
 
     def next_deadline(self) -> Nanos:
         """Return when `handle` must be called at the latest, with no event if there is none."""
-        if self._applicable():
+        return self.deadline
+
+    def _next(self) -> Nanos:
+        if self.backlog:
             return self.now
-        part = self.trader_role if self.role is Role.TRADER else self.nominator
-        at = min(part.deadline(), self.ingress.deadline())
+        if self.role is Role.TRADER:
+            return min(self.trader_role.deadline(), self.ingress.scan_at)
+        at = min(self.nominator.deadline(), self.ingress.scan_at)
         return min(at, self.nominee.deadline()) if self.role is Role.NOMINEE else at
 
     @property
@@ -237,16 +253,17 @@ class Peer:
             self.apply()
 
     def apply(self) -> None:
-        """Apply what is committed, a bounded slice; `_tick` goes on with the rest."""
+        """Apply what is committed, a bounded slice; the next turn goes on with the rest."""
         applied = 0
-        while applied < APPLY_MAX and (stored := self._applicable()):
+        while (stored := self._applicable()) and applied < APPLY_MAX:
             record = self.journal.entries_of(stored)
             answers = self.state.apply(record, stored.chain)
             applied += len(record.entries)
             self.ingress.answered(answers)
             if self.role is Role.TRADER:
-                self.trader_role.applied(answers, stored)
+                self.trader_role.applied(answers)
             self._maybe_checkpoint(stored)
+        self.backlog = stored is not None
         if applied:
             self.ingress.state_advanced()
 
@@ -257,9 +274,18 @@ class Peer:
         return stored if stored is not None and stored.last <= self.commit else None
 
     def _maybe_checkpoint(self, stored: msg.Stored) -> None:
+        """Begin a checkpoint every so many entries, peers in turn, and not more than is worth it.
+
+        Writing the state costs as much as its size: a checkpoint that waits until the journal has
+        grown by the size of the last one costs a constant share of the work.
+        """
+        self.grown_bytes += len(stored.blob)
         every = self.settings.checkpoint_entries
-        if stored.last // every > (stored.first - 1) // every and not self.saving:
-            self.saving = True
+        turn = every * self.me // max(1, len(self.voters))
+        if (stored.last + turn) // every == (stored.first - 1 + turn) // every:
+            return
+        if not self.saving and self.grown_bytes >= self.checkpoint_bytes:
+            self.saving, self.grown_bytes = True, 0
             state = self.state
             self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
 
@@ -284,9 +310,9 @@ class Peer:
             self.trader_role.advance()
         self.ingress.disk_done()
 
-    def _tick(self) -> None:
-        """Let what this turn brought leave together, and do what is due."""
-        if self._applicable():
+    def _do_due(self) -> None:
+        """Do what its time has come for."""
+        if self.backlog:
             self.apply()
         if self.role is Role.TRADER:
             self.trader_role.tick()
@@ -295,10 +321,16 @@ class Peer:
         if self.role is not Role.TRADER:
             self.nominator.tick()
         self.ingress.tick()
+
+    def _leave_together(self) -> None:
+        """Let submissions, batches and acknowledgements of this turn leave in one message each."""
+        if self.ingress.outbox:
+            self.ingress.flush()
         if self.role is Role.TRADER:
             self.trader_role.flush()
-        self.follower.flush()
-        self.clock_block()
+        else:
+            self.follower.flush()
+        self._reserve_ticks()
         if self.leaving and self.role is Role.FOLLOWER and self._may_leave():
             self.effects.append(Left())
 
@@ -307,7 +339,7 @@ class Peer:
         alone = len(self.voters) == 1
         return self.ingress.idle and (alone or self.follower.reign_committed)
 
-    def clock_block(self) -> None:
+    def _reserve_ticks(self) -> None:
         """Reserve the next block of ticks when half of this one is used (T2)."""
         hard = self.disk.hard
         if hard.ticks - self.clock.counts[self.clock.me] < BLOCK // 2:

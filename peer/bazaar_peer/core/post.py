@@ -1,4 +1,4 @@
-"""The post: what is pending, cut into batches, ordered, written, and answered (DESIGN 2.3, T4).
+"""The post: what is pending, cut into batches, ordered, written, and answered (T4).
 
 A batch is whatever arrived while the one before was under way: cut by arrival, then ordered by the
 machine. Nothing is answered from here but outcomes of committed entries (R13 e); a submission that
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bazaar_peer.core.trader import Trader
 
 ELAPSED_MAX_MS = 60_000
-"""And at most half of `key.retention`, or the first key after an idle while were expired at once."""
+"""And at most half of `key.retention`, or the first key after an idle time were expired."""
 
 
 class Post:
@@ -89,6 +89,7 @@ class Post:
         )
         peer.add_record(store(record, journal.chain), record)
         self.flying = last + len(entries)
+        self.trader.work = True
 
     def answer(self, answers: list[msg.Answer]) -> None:
         """Tell other peers what their submissions came to; the own ingress knows already."""

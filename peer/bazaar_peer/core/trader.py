@@ -60,6 +60,8 @@ class Trader:
         self.started = 0
         """Index of the own `EpochStarted`; nothing below it commits by counting (Raft 5.4.2)."""
         self.open = False
+        self.work = False
+        """A follower lacks what it can be sent."""
         self.round = 0
         self.round_sent_at: dict[int, Nanos] = {}
         self.progress: dict[PeerId, Progress] = {}
@@ -94,15 +96,13 @@ class Trader:
     def flush(self) -> None:
         """Cut a batch if there may be one, and send everybody what it lacks."""
         peer = self.peer
-        self.post.cut()
+        if self.post.pending:
+            self.post.cut()
         beat = peer.now >= self.heartbeat_at or self.reads.wants_round()
-        last = peer.journal.last[1]
-        groups: dict[int, list[PeerId]] = {}
-        for other, progress in self.progress.items():
-            behind = progress.next <= last and progress.flying < FLYING_MAX
-            behind = behind and other not in peer.copying.sending
-            if behind or beat:
-                groups.setdefault(progress.next if behind else -progress.next, []).append(other)
+        if not self.work and not beat:
+            return
+        self.work = False
+        groups = self._groups(beat)
         if not groups and not beat:
             return
         self.round += 1
@@ -115,6 +115,19 @@ class Trader:
         if beat:
             self.heartbeat_at = peer.now + peer.timing.heartbeat_interval
             self.reads.round_sent(self.round)
+
+    def _groups(self, beat: bool) -> dict[int, list[PeerId]]:
+        """Group followers by the next index they need; negative: only a heartbeat."""
+        last = self.peer.journal.last[1]
+        sending = self.peer.copying.sending
+        groups: dict[int, list[PeerId]] = {}
+        for other, progress in self.progress.items():
+            behind = progress.next <= last and progress.flying < FLYING_MAX
+            if behind and other not in sending:
+                groups.setdefault(progress.next, []).append(other)
+            elif beat:
+                groups.setdefault(-progress.next, []).append(other)
+        return groups
 
     def _send(self, next_index: int, whom: tuple[PeerId, ...], *, with_records: bool) -> None:
         peer = self.peer
@@ -134,7 +147,7 @@ class Trader:
             peer.commit,
             self._keep(),
             [stored.blob for stored in records],
-            peer.clock.counts.copy(),
+            {} if records else peer.clock.counts.copy(),  # a record brings its own
         )
         peer.effects.append(Send(whom, append))
         if records:
@@ -170,10 +183,13 @@ class Trader:
             progress.next = max(progress.next, message.match + 1)
             progress.flying = 0 if progress.match + 1 == progress.next else progress.flying - 1
             progress.flying = max(progress.flying, 0)
+            self.work = self.work or progress.next <= peer.journal.last[1]
             self.advance()
         self.agreement.report(sender, message)
-        self.reads.answer()
-        self.hand_over.advance()
+        if self.reads.waiting:
+            self.reads.answer()
+        if self.hand_over.closed:
+            self.hand_over.advance()
 
     def on_append_refused(self, sender: PeerId, message: msg.AppendRefused) -> None:
         progress = self.progress.get(sender)
@@ -184,8 +200,11 @@ class Trader:
             progress.accepted_at = max(
                 progress.accepted_at, self.round_sent_at.get(message.round, 0)
             )
-        if message.hint + 1 < progress.next:
-            progress.next = max(message.hint, progress.match) + 1
+        journal, hint = self.peer.journal, message.hint
+        if hint >= journal.base[1]:
+            hint = journal.floor_of(hint)  # it may lie inside one of the own records
+        if hint + 1 < progress.next:
+            progress.next = max(hint, progress.match) + 1
             progress.flying = 0
             progress.moved_at = self.peer.now
 
@@ -200,7 +219,13 @@ class Trader:
         peer = self.peer
         if not peer.promised_durably(self.epoch, peer.me):
             return
-        commit = quorum.held_by_majority([self._match(voter) for voter in peer.voters])
+        own, progress = peer.disk.durable_index, self.progress
+        commit = quorum.held_by_majority(
+            [
+                progress[v].match if v in progress else own if v == peer.me else 0
+                for v in peer.voters
+            ]
+        )
         if commit <= peer.commit or commit < self.started:
             return
         self.commit_moved_at = peer.now
@@ -212,13 +237,7 @@ class Trader:
         peer.commit_to(commit)
         self.hand_over.advance()
 
-    def _match(self, voter: PeerId) -> int:
-        if voter == self.peer.me:
-            return self.peer.disk.durable_index
-        progress = self.progress.get(voter)
-        return 0 if progress is None else progress.match
-
-    def applied(self, answers: list[msg.Answer], stored: msg.Stored) -> None:
+    def applied(self, answers: list[msg.Answer]) -> None:
         self.post.answer(answers)
         self.agreement.remember(self.peer.state.index, self.peer.state.hash)
 
@@ -260,6 +279,7 @@ class Trader:
                 if silent and progress.flying:
                     progress.next = progress.match + 1 if progress.match else self.started
                     progress.flying, progress.moved_at = 0, peer.now
+                    self.work = True
             peer.copying.expire()
             why = self._failing(timeout)
             if why:

@@ -110,11 +110,12 @@ class Reads:
         peer = self.peer
         return {
             "pid": os.getpid(),
-            "role": self.settings.role or None,
+            "role": "trader" if peer.is_trader else self.settings.role or "none",
             "trader": peer.trader,
             "epoch": peer.epoch,
             "applied_index": peer.state.index,
             "clock": {component_name(part): n for part, n in sorted(peer.clock.counts.items())},
+            "syncs": self.driver.disk.syncs,
         }
 
     async def resign(self, request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 A follower's group is performed in the loop, where a sync of 0.2 ms costs less than a thread switch,
 and so is a trader's that holds few entries; a larger one goes to one thread of this queue's own, so
-that the loop goes on reading meanwhile (PERFORMANCE §2e). Nothing is performed in the loop while
+that the loop goes on reading meanwhile (docs/decisions.md). Nothing is performed in the loop while
 the thread has work, so the order holds. Groups that queued up behind a sync become one group with
 one sync.
 
@@ -74,6 +74,7 @@ class _Saving:
         self.effect = effect
         self.abandoned = False
         self.file: CheckpointWriter | None = None
+        self.size = 0
 
 
 class DiskQueue:
@@ -167,6 +168,7 @@ class DiskQueue:
             saving.file = self._store.begin_checkpoint(saving.effect.epoch, saving.effect.index)
         for part in parts:
             saving.file.write(part)
+            saving.size += len(part)
         if last:
             saving.file.finish()
             saving.file = None
@@ -179,7 +181,9 @@ class DiskQueue:
         if self._saving is saving:
             self._saving = None
         if not saving.abandoned:
-            self._done([CheckpointSaved(saving.effect.epoch, saving.effect.index)])
+            self._done(
+                [CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)]
+            )
 
     def _abandon(self, saving: _Saving) -> None:
         saving.abandoned = True

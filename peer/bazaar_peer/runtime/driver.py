@@ -105,7 +105,7 @@ class Driver:
         """Let the core take its first step. Call when everything is loaded: freezes the heap."""
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)  # PERFORMANCE §2e: p99 at c=256 falls from 38 to 13 ms
+        gc.set_threshold(50_000, 20, 50)  # p99 at c=256 falls from 38 to 13 ms
         self.submit(Tick())
 
     async def close(self) -> None:

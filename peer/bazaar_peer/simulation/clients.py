@@ -243,6 +243,10 @@ class Clients:
                 session.id, session.next, session.open = 0, 1, {}
                 self._open(session)
             operation.done = True
+        elif status == Status.OUT_OF_WINDOW:
+            number = operation.command["number"]
+            waits = operation.session is not None and number in operation.session.open
+            must(operation.done or not waits, "R13a", f"{operation.command} is out of the window")
         elif status == Status.OTHER_BODY:
             operation.status, operation.done = status, True
 

@@ -95,10 +95,11 @@ class Volume:
         """Save an own checkpoint; False: its record is not durable yet."""
         if effect.index <= self.base[1]:
             return True  # a newer one was installed meanwhile
-        chain = self.chains.get(effect.index)
-        if chain is None:
+        place = (effect.epoch, effect.index)
+        found = [r.chain for r in self.records if (r.epoch, r.last) == place]
+        if not found:
             return False
-        self.base, self.base_chain = (effect.epoch, effect.index), chain
+        self.base, self.base_chain = place, found[0]
         self.parts = parts
         self.records = [r for r in self.records if r.last > effect.index]
         return True

@@ -168,6 +168,8 @@ class Faults:
             host.fuse, host.burning = None, -1
             world.unstall(host)
             world.wake(host.id)
+            if host.peer is not None and host.peer.leaving:
+                world.crash(host.id)  # its grace period is over
             world.start(host.id)
         for a, row in enumerate(network.cut):
             for b in range(len(row)):
@@ -181,6 +183,3 @@ def cuts_of(peers: int, edges: int) -> list[tuple[int, int]]:
     pairs = [(a, b) for a in range(peers) for b in range(a)]
     gone = [pair for bit, pair in enumerate(pairs) if not edges >> bit & 1]
     return gone + [(b, a) for a, b in gone]
-
-
-
