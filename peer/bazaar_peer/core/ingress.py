@@ -52,6 +52,11 @@ class Ingress:
     def count(self) -> int:
         return len(self.own) + len(self.foreign) + len(self.parked) + len(self.reader.waiting)
 
+    def sessions_waiting(self) -> tuple[int, ...]:
+        """Return the sessions in which this peer waits for outcomes."""
+        own = (self.session,) if self.own else ()
+        return (*own, *(name[0] for name in self.foreign)) if self.foreign else own
+
     # ---- commands ----
 
     def command(self, event: ev.Command) -> None:

@@ -257,10 +257,13 @@ class Peer:
         applied = 0
         while (stored := self._applicable()) and applied < APPLY_MAX:
             record = self.journal.entries_of(stored)
-            answers = self.state.apply(record, stored.chain)
+            reigns = self.role is Role.TRADER
+            wanted = None if reigns else self.ingress.sessions_waiting()
+            answers = self.state.apply(record, stored.chain, wanted)
             applied += len(record.entries)
-            self.ingress.answered(answers)
-            if self.role is Role.TRADER:
+            if answers:
+                self.ingress.answered(answers)
+            if reigns:
                 self.trader_role.applied(answers)
             self._maybe_checkpoint(stored)
         self.backlog = stored is not None
