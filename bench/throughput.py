@@ -36,8 +36,10 @@ def _run(module: str, url: str, seconds: float, *options: str) -> dict[str, Any]
         [sys.executable, "-m", module, "--url", url, "--seconds", str(seconds), *options],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise RuntimeError(f"{module} failed: {done.stderr[-500:]}")
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
     if found["failed"] or found["lost_connections"] or not found["n"]:

@@ -82,12 +82,10 @@ def up(
     )
     try:
         local.up(options)
-    except local.UsageError as wrong:
-        raise fail(str(wrong), 2) from wrong
-    except local.RingError as wrong:
+    except (local.UsageError, local.RingError) as wrong:
         if data is None:
             shutil.rmtree(options.data, ignore_errors=True)
-        raise fail(str(wrong)) from wrong
+        raise fail(str(wrong), 2 if isinstance(wrong, local.UsageError) else 1) from wrong
 
 
 def ask(method: str, url: str, path: str, body: object = None, **headers: str) -> dict[str, object]:
@@ -205,6 +203,27 @@ def verify(
     views.audit(report)
     if report.violations:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  bazaar bench --requests 1200 --json")
+def bench(
+    requests: Annotated[int, typer.Option(min=10, max=1_000_000, help="Orders a ring.")] = 1200,
+    peers: Annotated[
+        list[int] | None, typer.Option(help="Peers of a ring; give it again for another one.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="First port that may be used.")] = 8700,
+    as_json: Json = False,
+) -> None:
+    """Repeat the measurement of the report that this system comes from: 5 and 6 peers."""
+    from bazaar_peer.command import measure  # noqa: PLC0415 - only this command needs it
+
+    rings: list[dict[str, object]] = []
+    for place, count in enumerate(peers or [5, 6]):
+        try:
+            rings.append(asyncio.run(measure.measure(count, requests, port + 100 * place)))
+        except (measure.BenchError, client.CallError) as wrong:
+            raise fail(str(wrong)) from wrong
+    show({"rings": rings}, as_json, views.bench)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`bazaar verify`: the safety rules, proved on what a ring left on its disks (DESIGN 2.7).
+"""`bazaar verify`: the safety rules, proved on what a ring left on its disks.
 
 All peers' journals, archives included, are laid over each other (S3), every entry that some record
 names as committed must be in all that reach so far (S4), and the one history is executed again

@@ -1,4 +1,4 @@
-"""The ring's nomination: a token collects the members, its initiator nominates (N1, DESIGN 2.1).
+"""The ring's nomination: a token collects the members, its initiator nominates (N1).
 
 The token goes to the nearest successor that is linked, not in the tally and not suspected; those
 suspected are tried last, and not at all once the tally is a majority. A hop that is not

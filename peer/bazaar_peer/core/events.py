@@ -66,10 +66,11 @@ class Forget(Struct, frozen=True):
 
 
 class CheckpointSaved(Struct, frozen=True):
-    """The checkpoint at this index is durable and can be read."""
+    """The checkpoint at this index is durable and can be read; `size` in bytes."""
 
     epoch: int
     index: int
+    size: int
 
 
 class PartRead(Struct, frozen=True):

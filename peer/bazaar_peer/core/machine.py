@@ -56,7 +56,7 @@ class Machine(ABC):
         """Add one part of a snapshot to an empty machine."""
 
     def order(self, batch: list[Submission]) -> list[Submission]:
-        """Order what was pending together: an extension of happens-before (S8, DESIGN §1).
+        """Order what was pending together: an extension of happens-before (S8).
 
         The sum of a clock's components is a linear extension of happens-before, so one sort by
         (sum, client, key, session, number) serves causes first and breaks ties the same everywhere.

@@ -1,4 +1,4 @@
-"""Investiture: from a nomination to a reign, or to nothing (DESIGN 2.2; R1, R3, R8, R9).
+"""Investiture: from a nomination to a reign, or to nothing (R1, R3, R8, R9).
 
     own promise durable → IWon to all → promises of a majority → best journal copied → reign
 

@@ -91,6 +91,9 @@ class Peer:
         self.heard_commit = 0
         self.saved_index = self.state.index if recovered.parts else 0
         self.saving = False
+        self.checkpoint_bytes = sum(len(part) for part in recovered.parts)
+        """Size of the last checkpoint: the next waits until the journal has grown by as much."""
+        self.grown_bytes = 0
         self.keep_index = 0
         self.leaving = False
         self.halted = False
@@ -271,9 +274,18 @@ class Peer:
         return stored if stored is not None and stored.last <= self.commit else None
 
     def _maybe_checkpoint(self, stored: msg.Stored) -> None:
+        """Begin a checkpoint every so many entries, peers in turn, and not more than is worth it.
+
+        Writing the state costs as much as its size: a checkpoint that waits until the journal has
+        grown by the size of the last one costs a constant share of the work.
+        """
+        self.grown_bytes += len(stored.blob)
         every = self.settings.checkpoint_entries
-        if stored.last // every > (stored.first - 1) // every and not self.saving:
-            self.saving = True
+        turn = every * self.me // max(1, len(self.voters))
+        if (stored.last + turn) // every == (stored.first - 1 + turn) // every:
+            return
+        if not self.saving and self.grown_bytes >= self.checkpoint_bytes:
+            self.saving, self.grown_bytes = True, 0
             state = self.state
             self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
 

@@ -1,4 +1,4 @@
-"""The post: what is pending, cut into batches, ordered, written, and answered (DESIGN 2.3, T4).
+"""The post: what is pending, cut into batches, ordered, written, and answered (T4).
 
 A batch is whatever arrived while the one before was under way: cut by arrival, then ordered by the
 machine. Nothing is answered from here but outcomes of committed entries (R13 e); a submission that

@@ -62,13 +62,15 @@ def take(peer: Peer, event: ev.Event) -> None:
             peer.linked.pop(other, None)
             peer.follower.on_link_lost(other, refused)
             peer.nominator.on_link_lost(other)
-        case ev.CheckpointSaved(index=index):
+        case ev.CheckpointSaved(index=index, size=size):
             peer.saving = False
+            peer.checkpoint_bytes = size
             peer.saved_index = max(peer.saved_index, index)
             peer.prune()
         case ev.PartRead():
             peer.copying.part_read(event)
         case ev.Installed(index=index):
+            peer.saving = False  # an install abandons a checkpoint that is being saved
             peer.saved_index = max(peer.saved_index, index)
         case ev.Resign(leaving=leaving, successor=successor):
             peer.leaving = peer.leaving or leaving

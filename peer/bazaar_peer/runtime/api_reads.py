@@ -110,7 +110,7 @@ class Reads:
         peer = self.peer
         return {
             "pid": os.getpid(),
-            "role": self.settings.role or None,
+            "role": "trader" if peer.is_trader else self.settings.role or "none",
             "trader": peer.trader,
             "epoch": peer.epoch,
             "applied_index": peer.state.index,

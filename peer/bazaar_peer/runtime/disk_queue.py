@@ -1,9 +1,10 @@
 """One ordered queue to the store (R4): groups of writes share one sync, whoever performs them.
 
-A follower's group is performed in the loop, where a sync of 0.2 ms costs less than a thread switch;
-a trader's goes to one thread of this queue's own, so that the loop goes on reading meanwhile
-(PERFORMANCE §2e). Nothing is performed in the loop while the thread has work, so the order holds.
-Groups that queued up behind a sync become one group with one sync.
+A follower's group is performed in the loop, where a sync of 0.2 ms costs less than a thread switch,
+and so is a trader's that holds few entries; a larger one goes to one thread of this queue's own, so
+that the loop goes on reading meanwhile (docs/decisions.md). Nothing is performed in the loop while
+the thread has work, so the order holds. Groups that queued up behind a sync become one group with
+one sync.
 
 A checkpoint is written in the same thread whenever no write waits, from parts that the loop draws
 in short slices (N8); the install of another peer's checkpoint abandons it. A full disk (D4) is
@@ -73,6 +74,7 @@ class _Saving:
         self.effect = effect
         self.abandoned = False
         self.file: CheckpointWriter | None = None
+        self.size = 0
 
 
 class DiskQueue:
@@ -166,6 +168,7 @@ class DiskQueue:
             saving.file = self._store.begin_checkpoint(saving.effect.epoch, saving.effect.index)
         for part in parts:
             saving.file.write(part)
+            saving.size += len(part)
         if last:
             saving.file.finish()
             saving.file = None
@@ -178,7 +181,9 @@ class DiskQueue:
         if self._saving is saving:
             self._saving = None
         if not saving.abandoned:
-            self._done([CheckpointSaved(saving.effect.epoch, saving.effect.index)])
+            self._done(
+                [CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)]
+            )
 
     def _abandon(self, saving: _Saving) -> None:
         saving.abandoned = True

@@ -50,6 +50,8 @@ def open_volume(settings: ProcessSettings) -> Volume:
     """Open the volume, waiting for a process that still holds it (K1)."""
     identity = Identity(settings.ring, settings.me, 1)
     archive = Path(settings.archive) if settings.archive else None
+    if archive is not None:
+        archive.mkdir(parents=True, exist_ok=True)
     layout = Layout(archive=archive, reserve_bytes=settings.reserve_bytes)
     told = False
     while True:

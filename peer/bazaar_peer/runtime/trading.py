@@ -1,4 +1,4 @@
-"""Runs a peer's own agents: wishes become requests of this peer, outcomes go back (DESIGN §1).
+"""Runs a peer's own agents: wishes become requests of this peer, outcomes go back.
 
 While the peer is trader its agents rest, and resume when it steps down. Every outcome is counted
 in the peer's stats; `failed` is an order without an outcome at its deadline.

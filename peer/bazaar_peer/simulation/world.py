@@ -328,7 +328,7 @@ class World:
         parts = parts or list(effect.parts)  # drawn late: it must be the state of that moment
         if host.volume.save(effect, parts):
             self.checkers.saved(effect, parts)
-            self.push(self.now, host.id, life, ev.CheckpointSaved(effect.epoch, effect.index))
+            self.push(self.now, host.id, life, ev.CheckpointSaved(effect.epoch, effect.index, 0))
         else:
             self.later(self.plan.sync, lambda: self._saved(host, life, effect, parts))
 
