@@ -179,7 +179,7 @@ class Trader:
         if message.match > progress.match:
             progress.match = message.match
             peer.copying.sending.pop(sender, None)
-            progress.moved_at = peer.now
+            progress.moved_at = self.commit_moved_at = peer.now  # who is needed comes nearer
             progress.next = max(progress.next, message.match + 1)
             progress.flying = 0 if progress.match + 1 == progress.next else progress.flying - 1
             progress.flying = max(progress.flying, 0)
@@ -206,10 +206,11 @@ class Trader:
         if hint + 1 < progress.next:
             progress.next = max(hint, progress.match) + 1
             progress.flying = 0
-            progress.moved_at = self.peer.now
+            progress.moved_at = self.commit_moved_at = self.peer.now
+            self.work = True
 
     def copy_advanced(self) -> None:
-        """A checkpoint on its way is progress: who lacks it may be needed for a majority (N5 c)."""
+        """A copy on its way is progress: who lacks it may be needed for a majority (N5 c)."""
         self.commit_moved_at = self.peer.now
 
     # ---- commit ----

@@ -592,7 +592,11 @@ def expiry_ignored() -> list[Patch]:
 @plant
 def floor_stuck() -> list[Patch]:
     """A number given up at its deadline is still waited for (row 82)."""
-    inner = Ingress._expire
+    inner, send = Ingress._expire, Ingress._submit
+
+    def submit(self: Ingress, waiting: Any) -> None:
+        if waiting.deadline < 1 << 62 or waiting.sub.kind == msg.OPEN_PEER:
+            send(self, waiting)
 
     def expire(self: Ingress) -> None:
         gone = {n: w for n, w in self.own.items() if self.peer.now >= w.deadline}
@@ -602,7 +606,7 @@ def floor_stuck() -> list[Patch]:
             self.own[number] = waiting
         self.own = dict(sorted(self.own.items()))
 
-    return [(Ingress, "_expire", expire)]
+    return [(Ingress, "_expire", expire), (Ingress, "_submit", submit)]
 
 
 @plant
