@@ -82,12 +82,10 @@ def up(
     )
     try:
         local.up(options)
-    except local.UsageError as wrong:
-        raise fail(str(wrong), 2) from wrong
-    except local.RingError as wrong:
+    except (local.UsageError, local.RingError) as wrong:
         if data is None:
             shutil.rmtree(options.data, ignore_errors=True)
-        raise fail(str(wrong)) from wrong
+        raise fail(str(wrong), 2 if isinstance(wrong, local.UsageError) else 1) from wrong
 
 
 def ask(method: str, url: str, path: str, body: object = None, **headers: str) -> dict[str, object]:
