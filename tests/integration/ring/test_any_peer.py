@@ -92,7 +92,7 @@ def test_session_goes_on_over_a_failover(start: StartRing) -> None:
     for number, outcome in ((1, first), (2, second)):
         assert ask(rig, alive[1], f"GET /v1/sessions/{session}/{number}").body == outcome
     assert ask(rig, alive[0], f"GET /v1/sessions/{session}/3").status == 404
-    until(lambda: rig.settled(), "the whole ring again")
+    until(rig.settled, "the whole ring again")
     assert numbered(old["id"], 2) == second
     assert ask(rig, old["id"], f"DELETE /v1/sessions/{session}").body["outcome"] == "closed"
     sold = ask(rig, 0, "GET /v1/accounts?consistency=linearizable").body["totals"]["goods"]["salt"]

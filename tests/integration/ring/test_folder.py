@@ -82,7 +82,7 @@ def test_peer_with_a_damaged_journal_is_not_started_and_the_ring_goes_on(
     ring_of_three: Path,
 ) -> None:
     """D2: one bit below the mark, and the peer has no vote."""
-    journal = sorted((ring_of_three / "peer-1" / "journal").glob("*.journal"))[0]
+    journal = min((ring_of_three / "peer-1" / "journal").glob("*.journal"))
     log = bytearray(journal.read_bytes())
     first = frames.parse(bytes(log), 0, 0)
     assert first is not None

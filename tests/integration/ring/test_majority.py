@@ -6,6 +6,7 @@ import signal
 
 from bench.rig import kill
 from tests.integration.ring.conftest import (
+    Answer,
     StartRing,
     ask,
     bazaar,
@@ -28,15 +29,17 @@ def test_ring_without_a_majority_refuses_at_the_deadline_and_resumes_by_itself(
     pids = {line["id"]: line["pid"] for line in lines_of(rig)}
     survivor = next(peer for peer in pids if peer != trader["id"])
 
-    for peer in pids:
+    for peer, pid in pids.items():
         if peer != survivor:
-            kill(pids[peer], signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
     refused = order(rig, survivor, "during", Bazaar_Deadline="0.3")
     read = ask(rig, survivor, "GET /v1/stock")
-    resumed = until(
-        lambda: (answer := order(rig, survivor, "during")).status == 200 and answer,
-        "trading resumes",
-    )
+
+    def again() -> Answer | None:
+        answer = order(rig, survivor, "during")
+        return answer if answer.status == 200 else None
+
+    resumed = until(again, "trading resumes")
     trader_of(rig)
 
     assert refused.status in {503, 504}

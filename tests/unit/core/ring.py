@@ -17,11 +17,12 @@ from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.types import MS, NOBODY, SECOND, Limits, PeerId, Role, Settings
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
 
+DEFAULTS = Limits()
 HOP = 50_000
 SYNC = 200_000
 
 
-def genesis(count: int, limits: Limits = Limits()) -> msg.Stored:
+def genesis(count: int, limits: Limits = DEFAULTS) -> msg.Stored:
     members = msg.MembersChanged(tuple(msg.Member(i, 1) for i in range(count)), "r", limits)
     return store(msg.Record(0, 1, 0, 0, {}, [members]), b"")
 
@@ -70,7 +71,7 @@ class Ring:
         count: int,
         *,
         election: str = "ring",
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULTS,
         checkpoint_entries: int = 20_000,
         catch_up_limit: int = 1024,
     ) -> None:
