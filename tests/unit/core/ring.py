@@ -240,13 +240,14 @@ class Ring:
         return max(trading, key=lambda p: self.peers[p].epoch, default=NOBODY)
 
     def settled(self) -> bool:
-        """Everybody follows one trader and has applied what it committed."""
+        """Everybody follows one trader, has a session, and has applied what is committed."""
         trader = self.trader
         if trader == NOBODY:
             return False
         commit = self.peers[trader].commit
         return all(
-            core.trader == trader and core.state.index == commit for core in self.peers.values()
+            core.trader == trader and core.state.index == commit and core.ingress.session
+            for core in self.peers.values()
         )
 
     def settle(self) -> PeerId:
