@@ -35,7 +35,7 @@ class Plan(Struct, kw_only=True):
 
     seed: int
     peers: int
-    machine: type[Machine] = Counter
+    machine: str = "counter"
     election: str = "ring"
     genesis: bytes = b""
     timing: Timing = Timing()
@@ -87,7 +87,7 @@ class Plan(Struct, kw_only=True):
         """Return a peer's machine; in a mixed ring a restart brings the newer version."""
         if self.mixed and (peer < 0 or life > 1 or peer % 2):
             return Newer
-        return self.machine
+        return Market if self.machine == "market" else Counter
 
 
 def plain(peers: int, seed: int = 0, **more: Any) -> Plan:
@@ -121,7 +121,7 @@ def draw(seed: int, peers: int = 0) -> Plan:
     plan = Plan(
         seed=seed,
         peers=peers,
-        machine=Market if market else Counter,
+        machine="market" if market else "counter",
         genesis=encode_settings(MarketSettings(dice.choice([0, 250, 3333]))) if market else b"",
         election="bully" if dice.chance(0.15) else "ring",
         timing=timing,
