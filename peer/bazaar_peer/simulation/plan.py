@@ -127,12 +127,12 @@ def draw(seed: int, peers: int = 0) -> Plan:
         timing=timing,
         limits=limits,
         checkpoint_entries=dice.choice([3, 4, 5, 8, 1000]),
-        catch_up_limit=dice.choice([0, 1, 2, 2, 100]),
+        catch_up_limit=dice.choice([0, 1, 2, 100, 100]),
         batch_max=dice.choice([1, 2, 3, 16]),
         queue_max=dice.choice([2, 4, 64]),
         ingress_max=dice.choice([4, 64]),
         journal_max_bytes=dice.choice([200, 1000, 1 << 20]),
-        chunk_bytes=dice.choice([1, 150, 400, 1 << 18]),
+        chunk_bytes=dice.choice([1, 1, 150, 400, 1 << 18]),
         length=timeout * dice.between(8, 24),
         latency=dice.choice([50_000, 200_000, timeout // 20]),
         jitter=dice.choice([0, 100_000, timeout // 10]),
@@ -158,7 +158,7 @@ TRADER, NOMINEE, ANYONE = -1, -2, -3
 FUSES = (
     "epoch_started epoch_started epoch_started reign_begun nominee invested promised follows"
     " truncated checkpoint_installed checkpoint_sent successor_named batch_reordered"
-    " submitted_again session_open Chunk Chunk Chunk"
+    " submitted_again session_open Chunk Chunk Chunk Chunk Chunk Chunk Chunk"
 ).split()
 HELD = (
     "Append Append Appended Appended IWon Promise Promise Chunk Fetch Nominated Election Submit"
