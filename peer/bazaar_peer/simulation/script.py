@@ -105,6 +105,9 @@ class Script:
         for promiser in promisers:
             self.deliver("IWon", number, promiser)
             self.deliver("Promise", promiser, number)
+        for promiser in promisers:
+            self.deliver_all("Fetch", number, promiser)
+            self.deliver_all("Chunk", promiser, number)
         self.drop("IWon", number)
 
     def replicate(self, trader: int, *followers: int) -> None:

@@ -99,7 +99,7 @@ def row_11_chunks_are_checked_against_prev() -> None:
     assert s.peer(3).role is not Role.TRADER
 
 
-@script("keeprole", "selfack")
+@script("keeprole")
 def row_1_granting_ends_the_reign() -> None:
     """The trader of epoch 1 grants epoch 2, goes on, and counts its own disk."""
     s = Script(3, manual=True)
@@ -134,6 +134,28 @@ def entries_of_earlier_epochs_are_not_committed_by_counting() -> None:
     s.deliver_all("Appended", 1, 0)
     s.silence()
     s.elect(2, 1, epoch=4)
+
+
+@script("badbest")
+def the_best_journal_is_the_one_of_the_latest_epoch() -> None:
+    """0 holds a long suffix of epoch 1, 1 a short and committed one of epoch 2 (R9)."""
+    s = Script(5, manual=True)
+    s.elect(0, 1, 2)
+    s.deliver_all("Append", 0, 1, 2)
+    s.deliver_all("Submit", 1, 0)
+    s.deliver_all("Submit", 2, 0)
+    s.deliver_all("Appended", 1, 0)
+    s.deliver_all("Appended", 2, 0)  # commits (1, 2), writes (1, 3) to (1, 5) at once
+    s.drop("Append")
+    s.silence()
+    s.elect(3, 1, 2, epoch=2)
+    s.deliver_all("Append", 3, 1, 2)
+    s.deliver_all("Appended", 1, 3)
+    s.deliver_all("Appended", 2, 3)  # commits (2, 3)
+    s.drop("Append")
+    s.silence()
+    s.restart(0)
+    s.elect(4, 0, 1, epoch=3)
 
 
 @script("acknoepoch")
