@@ -21,6 +21,9 @@ from bazaar_peer.core.messages import (
 )
 from bazaar_peer.core.types import Position
 
+NO_EPOCH = -(1 << 64)
+"""Epoch of a place where no record ends: lower than any that a message can carry."""
+
 
 def chain_hash(previous: bytes, blob: bytes) -> bytes:
     """Return the hash of a record and all before it (D1)."""
@@ -62,13 +65,13 @@ class Journal:
         return self.configs[-1][1]
 
     def epoch_at(self, index: int) -> int:
-        """Return the epoch of the record that ends at `index`, or -1 if none does."""
+        """Return the epoch of the record that ends at `index`, or `NO_EPOCH` if none does."""
         if index == self.base[1]:
             return self.base[0]
         at = bisect_left(self.ends, index)
         if at < len(self.ends) and self.ends[at] == index:
             return self.records[at].epoch
-        return -1
+        return NO_EPOCH
 
     def floor_of(self, index: int) -> int:
         """Return the greatest end of a record that is ≤ `index`, at least the base."""

@@ -146,12 +146,12 @@ class Sessions:
     def _open_peer(self, sub: Submission, at: Context) -> Outcome | None:
         """A boot opens one session: the same boot gets its own again, an older one nothing (85)."""
         boot, session = self.peers.get(sub.client, (0, 0))
-        if sub.number < boot:
-            return None
+        owner = sub.client.partition(".")[0]
+        if sub.number < max(boot, 1) or not owner.isdecimal():
+            return None  # no peer's: an entry that raised would stop every peer for good
         if sub.number > boot:
             self.sessions.pop(session, None)
-            owner = int(sub.client.partition(".")[0])
-            self.sessions[at.index] = Session(owner, self.limits.peer_window, self.log_time)
+            self.sessions[at.index] = Session(int(owner), self.limits.peer_window, self.log_time)
             self.peers[sub.client] = (sub.number, at.index)
         return (sub.digest, 0, self.peers[sub.client][1], at.epoch, b"")
 

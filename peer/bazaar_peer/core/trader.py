@@ -156,6 +156,8 @@ class Trader:
         if message.epoch != self.epoch or progress is None or message.round > self.round:
             return  # only answers of this reign count (R5)
         peer = self.peer
+        if message.match > peer.journal.last[1]:
+            return  # nobody can hold what was never written: it would commit the next batch unseen
         peer.clock.merge(message.clock)
         if message.round > progress.round:
             progress.round = message.round

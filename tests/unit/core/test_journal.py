@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bazaar_peer.core.journal import Journal, chain_hash, check_fit, store
+from bazaar_peer.core.journal import NO_EPOCH, Journal, chain_hash, check_fit, store
 from bazaar_peer.core.messages import (
     Entry,
     EpochStarted,
@@ -97,7 +97,7 @@ class JournalAgainstList(RuleBasedStateMachine):
         journal, kept = self.journal, [s for s, _ in self._kept()]
         epochs = {self.base[1]: self.base[0]} | {s.last: s.epoch for s in kept}
         for index in range(self.base[1], journal.last[1] + 2):
-            assert journal.epoch_at(index) == epochs.get(index, -1)
+            assert journal.epoch_at(index) == epochs.get(index, NO_EPOCH)
             assert journal.floor_of(index) == max(end for end in epochs if end <= index)
             behind = [s for s in kept if s.last > index]
             assert journal.behind(index, 1 << 30) == behind
