@@ -102,6 +102,15 @@ class Ring:
             await asyncio.sleep(0.02)
         raise TimeoutError(f"the ring did not settle within {seconds:g} s; logs in {self.data}")
 
+    def end(self) -> None:
+        """End the ring, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
     def stop(self) -> dict[str, Any]:
         """End the ring and return its summary."""
         self.process.send_signal(signal.SIGINT)
@@ -127,18 +136,11 @@ def ring(
             name, limits = ring_folder.new_ring_id(), Limits(keys=8_000_000)
             ring_folder.create(path, ring_folder.RingFile(ring=name, peers=peers, limits=limits))
         rig = Ring(peers, port, path, *options)
-        try:
-            yield rig
-        finally:
-            if rig.process.poll() is None:
-                rig.process.send_signal(signal.SIGINT)
-                try:
-                    rig.process.wait(20)
-                except subprocess.TimeoutExpired:
-                    rig.process.kill()
-                    rig.process.wait()
-            if rig.process.stdout is not None:
-                rig.process.stdout.close()
+        with rig.process:  # closes its pipe
+            try:
+                yield rig
+            finally:
+                rig.end()
 
 
 def kill(pid: int, number: signal.Signals) -> None:

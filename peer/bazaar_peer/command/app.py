@@ -226,6 +226,30 @@ def bench(
     show({"rings": rings}, as_json, views.bench)
 
 
+@app.command(
+    epilog="Examples:  bazaar simulate --schedules 2000 --jobs 2  ·  bazaar simulate --seed 42 "
+    "--trace  ·  bazaar simulate --plant trunc --schedules 2000"
+)
+def simulate(
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    peers: Annotated[int, typer.Option(help="3 to 6; 0: drawn from the seed.")] = 0,
+    schedules: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    plant: Annotated[str, typer.Option(help="A bug to put in; the checkers must find it.")] = "",
+    trace: Annotated[bool, typer.Option("--trace", help="Tell one schedule line by line.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Play random schedules of faults against the very same core, and check every rule."""
+    from bazaar_peer.command import simulated  # noqa: PLC0415 - only this command needs it
+
+    try:
+        failed = simulated.run(seed, peers, schedules, jobs, plant, trace=trace, as_json=as_json)
+    except ValueError as wrong:
+        raise fail(str(wrong), 2) from wrong
+    if failed:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; misuse exits with 2, failure with 1."""
     app()

@@ -42,10 +42,16 @@ async def call(
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise CallError(f"no answer from {url}: {str(error) or type(error).__name__}") from error
     if response.status >= 400:
-        detail = found.get("detail") or found.get("title") or f"status {response.status}"
-        raise CallError(detail, 2 if response.status < 429 else 1)
+        raise CallError(_why(found, response.status), 2 if response.status < 429 else 1)
     assert isinstance(found, dict)
     return found
+
+
+def _why(problem: dict[str, Any], status: int) -> str:
+    """Return a problem in words, with the field that is wrong."""
+    detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+    field = str(problem.get("field") or "")
+    return f"{field}: {detail}" if field and field not in detail else detail
 
 
 async def ring(url: str) -> dict[str, Any]:

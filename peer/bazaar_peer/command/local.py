@@ -56,9 +56,12 @@ class Options:
 def up(options: Options) -> None:
     """Run a ring until its time is over or Ctrl-C, then print the summary."""
     restart_after = _check(options)
-    folder = _open_or_make(options)
-    peers = folder.made.peers
+    found = _open(options)
+    wanted = PEERS_DEFAULT if options.peers is None else options.peers
+    peers = found.made.peers if found else wanted
+    _roles(options, peers)
     _check_ports(options.port, peers)
+    folder = found or _make(options, peers)
     say = Console(stderr=True, highlight=False)
     for sentence in check_start(folder):
         say.print(sentence)
@@ -110,17 +113,18 @@ def _check(options: Options) -> float | None:
     return delay
 
 
-def _open_or_make(options: Options) -> RingFolder:
+def _open(options: Options) -> RingFolder | None:
     folder = ring_folder.open_ring(options.data)
-    if folder is not None:
-        if options.peers not in (None, folder.made.peers):
-            raise RingError(
-                f"{options.data} is a ring of {folder.made.peers} peers; --peers {options.peers} "
-                "would make two rings of it. Leave --peers out, or name another --data."
-            )
-        return folder
-    peers = PEERS_DEFAULT if options.peers is None else options.peers
-    _roles(options, peers)
+    if folder is not None and options.peers not in (None, folder.made.peers):
+        raise RingError(
+            f"{options.data} is a ring of {folder.made.peers} peers; --peers {options.peers} "
+            "would make two rings of it. Leave --peers out, or name another --data."
+        )
+    return folder
+
+
+def _make(options: Options, peers: int) -> RingFolder:
+    """Make a new ring; caller duty: options and ports are checked."""
     made = RingFile(
         ring=ring_folder.new_ring_id(),
         peers=peers,

@@ -181,9 +181,7 @@ class DiskQueue:
         if self._saving is saving:
             self._saving = None
         if not saving.abandoned:
-            self._done(
-                [CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)]
-            )
+            self._done([CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)])
 
     def _abandon(self, saving: _Saving) -> None:
         saving.abandoned = True

@@ -11,6 +11,7 @@ import pytest
 
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import CheckpointSaved, Command, DiskDone, Event, Installed, Tick
+from bazaar_peer.core.records import Stored
 from bazaar_peer.runtime import disk_queue
 from bazaar_peer.runtime.driver import EXIT_HALTED, FAR, Busy, Driver
 from bazaar_peer.runtime.files import DiskFull
@@ -93,6 +94,11 @@ class Wire:
         self.sent.append((to, message))
 
 
+def large(number: int) -> fx.WriteRecord:
+    """A record of so many entries that a trader does not write it in the loop."""
+    return fx.WriteRecord(number, Stored(1, 100 * number, 100 * number + 99, b"c", b"r"))
+
+
 class Run:
     def __init__(self) -> None:
         self.core, self.store, self.wire = Core(), Store(), Wire()
@@ -131,13 +137,22 @@ async def test_a_follower_writes_in_the_loop_and_learns_of_it_in_the_same_turn(r
     assert run.core.turns[1] == [DiskDone(2)]
 
 
+async def test_a_trader_writes_a_small_group_in_the_loop(run: Run) -> None:
+    run.core.is_trader = True
+    run.do(fx.WriteHard(1, HARD))
+
+    await run.until(lambda: DiskDone(1) in run.core.events)
+
+    assert run.store.threads == [False]
+
+
 async def test_a_trader_writes_in_the_thread_and_merges_what_queued_up(run: Run) -> None:
     run.core.is_trader = True
     run.store.free.clear()
-    run.do(fx.WriteHard(1, HARD))
+    run.do(large(1))
     await run.until(run.store.begun.is_set)
     for number in (2, 3, 4):
-        run.do(fx.WriteHard(number, HARD))
+        run.do(large(number))
         await run.until(lambda: not run.core.todo)
 
     run.store.free.set()
@@ -150,7 +165,7 @@ async def test_a_trader_writes_in_the_thread_and_merges_what_queued_up(run: Run)
 async def test_nothing_is_written_in_the_loop_while_the_thread_has_work(run: Run) -> None:
     run.core.is_trader = True
     run.store.free.clear()
-    run.do(fx.WriteHard(1, HARD))
+    run.do(large(1))
     await run.until(run.store.begun.is_set)
     run.core.is_trader = False
     run.do(fx.WriteHard(2, HARD))
@@ -215,7 +230,7 @@ async def test_a_checkpoint_is_written_in_slices_and_told_when_durable(run: Run)
     parts = [b"%d" % number for number in range(50)]
     run.do(fx.SaveCheckpoint(3, 7, iter(parts)))
 
-    await run.until(lambda: CheckpointSaved(3, 7) in run.core.events)
+    await run.until(lambda: CheckpointSaved(3, 7, 90) in run.core.events)
 
     assert run.store.told == [("begin", 7), *parts, "finish"]
 

@@ -1,0 +1,221 @@
+"""Rings of real processes, one a test: started, asked, hurt, and stopped by their own pids.
+
+`until` is the only synchronisation: it polls a condition and gives up at a deadline that is far
+beyond anything that a sound ring needs, so no test measures time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from bazaar_peer.runtime.logs import parse
+from bench.buyers import Buyers
+from bench.rig import Ring, ring
+
+T = TypeVar("T")
+DEADLINE_S = 40.0
+PORTS_A_WORKER = 2000
+PEER_PORTS = 1000
+"""`bazaar up` lets peers talk to each other so much above their client ports."""
+
+
+def until(condition: Callable[[], T | None], what: str, seconds: float = DEADLINE_S) -> T:
+    """Poll until the condition gives something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Ports:
+    """Hands out port ranges; those of two workers of one test run never meet."""
+
+    def __init__(self) -> None:
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+        self.first = 12_000 + worker * PORTS_A_WORKER
+        self.next = self.first + os.getpid() % 50 * 10
+
+    def take(self, peers: int) -> int:
+        while True:
+            port, self.next = self.next, self.next + peers
+            if self.next > self.first + PEER_PORTS:
+                port, self.next = self.first, self.first + peers
+            if all(map(_is_free, [*_range(port, peers), *_range(port + PEER_PORTS, peers)])):
+                return port
+
+
+def _range(first: int, count: int) -> range:
+    return range(first, first + count)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+ports = Ports()
+
+
+def bazaar(*words: object, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "bazaar_peer", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+def ask(
+    rig: Ring,
+    peer: int,
+    request: str,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send one request, such as `GET /v1/stock`, to one peer."""
+    method, path = request.split()
+    connection = http.client.HTTPConnection("127.0.0.1", rig.port + peer, timeout=75)
+    head = dict(headers or {})
+    data = None
+    if body is not None:
+        data, head["Content-Type"] = json.dumps(body), "application/json"
+    try:
+        connection.request(method, path, data, head)
+        answer = connection.getresponse()
+        text = answer.read()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, found, json.loads(text) if text else {})
+    finally:
+        connection.close()
+
+
+def order(rig: Ring, peer: int, key: str, quantity: int = 1, **headers: str) -> Answer:
+    """Order salt under a key."""
+    head = {"Idempotency-Key": key, **{name.replace("_", "-"): v for name, v in headers.items()}}
+    return ask(rig, peer, "POST /v1/orders", {"item": "salt", "quantity": quantity}, head)
+
+
+def deposit(rig: Ring, peer: int, key: str, quantity: int = 1000, price: int = 5) -> Answer:
+    body = {"item": "salt", "quantity": quantity, "price": price, "seller": "ali"}
+    return ask(rig, peer, "POST /v1/deposits", body, {"Idempotency-Key": key})
+
+
+def events(data: Path, peer: int, *names: str) -> list[dict[str, str]]:
+    """Return the events of these names in a peer's log, oldest first."""
+    log = data / "logs" / f"peer-{peer}.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [event for line in lines if (event := parse(line)).get("event") in names]
+
+
+def trader_of(rig: Ring) -> dict[str, Any]:
+    """Return the trader's line once everybody follows it."""
+    return until(rig.settled, f"a trader that all follow; logs in {rig.data}")
+
+
+def lines_of(rig: Ring) -> list[dict[str, Any]]:
+    """Return what each peer says of itself, once all answer."""
+
+    def all_answer() -> list[dict[str, Any]] | None:
+        lines = [line for peer in range(rig.peers) if (line := rig.own(peer)) is not None]
+        return lines if len(lines) == rig.peers else None
+
+    return until(all_answer, "every peer answers")
+
+
+def state_of(rig: Ring, peer: int) -> dict[str, Any]:
+    """Return all that a client can see of the market at one peer, linearizably."""
+    sight = "?consistency=linearizable"
+    accounts = ask(rig, peer, f"GET /v1/accounts{sight}").body
+    stock = ask(rig, peer, f"GET /v1/stock{sight}").body
+    return {"accounts": accounts["accounts"], "totals": accounts["totals"], **stock["items"]}
+
+
+@contextlib.contextmanager
+def buying(rig: Ring, count: int = 4, rate: float = 80.0) -> Iterator[Buyers]:
+    """Keep keyed buyers at it for a `with` block; every order that began ends with it."""
+    buyers = Buyers(rig.ports, count, rate)
+    thread = threading.Thread(target=asyncio.run, args=(buyers.run(),))
+    thread.start()
+    try:
+        until(lambda: len(buyers.acknowledged) > count, "the buyers buy")
+        yield buyers
+        so_far = len(buyers.acknowledged)
+        until(lambda: len(buyers.acknowledged) > so_far + count, "the buyers still buy")
+    finally:
+        buyers.stopped = True
+        thread.join()
+
+
+def every_order_answered_once(rig: Ring, buyers: Buyers, folder: Path) -> None:
+    """Stop the ring; assert that no order went unanswered and that none took effect twice."""
+    assert [one for one in buyers.orders if one.status != 200] == []
+    rig.stop()
+    listed = folder / "acknowledged.txt"
+    buyers.write_acknowledged(listed)
+    audit = bazaar("verify", rig.data, "--acknowledged", listed)
+    assert (audit.returncode, audit.stdout.splitlines()[-1]) == (0, "no violation found"), audit
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a ring, removed with its 80 MiB a peer; its logs stay among pytest's files."""
+    with tempfile.TemporaryDirectory(prefix="ring-test-") as path:
+        yield Path(path)
+        for logs in Path(path).glob("**/logs"):
+            shutil.copytree(logs, tmp_path / logs.parent.name)
+
+
+StartRing = Callable[..., Ring]
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[StartRing]:
+    """Start a ring and wait until it has a trader; at the end it is stopped."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(peers: int, *options: str, data: Path | None = None) -> Ring:
+            path = data or folder / "ring"
+            rig = stack.enter_context(ring(peers, ports.take(peers), *options, data=path))
+            trader_of(rig)
+            return rig
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def trading() -> Iterator[Ring]:
+    """A ring of three with salt on offer, for tests that do not hurt it."""
+    with ring(3, ports.take(3), "--no-agents") as rig:
+        trader_of(rig)
+        assert deposit(rig, 0, "stock", 100_000).status == 200
+        yield rig

@@ -1,0 +1,48 @@
+"""A trader that leaves or resigns hands over (R11): nobody's order fails."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from bench.rig import kill
+from tests.integration.ring.conftest import (
+    StartRing,
+    ask,
+    buying,
+    deposit,
+    events,
+    every_order_answered_once,
+    trader_of,
+    until,
+)
+
+
+def test_trader_that_is_asked_to_leave_hands_over(start: StartRing, folder: Path) -> None:
+    rig = start(3, "--no-agents", "--restart-after", "0.2")
+    assert deposit(rig, 0, "stock", 100_000).status == 200
+    old = trader_of(rig)
+
+    with buying(rig) as buyers:
+        kill(old["pid"], signal.SIGTERM)
+        until(lambda: (rig.settled() or old)["epoch"] > old["epoch"], "the ring with another")
+
+    assert [event["epoch"] for event in events(rig.data, old["id"], "successor_named")]
+    every_order_answered_once(rig, buyers, folder)
+
+
+def test_trader_resigns_in_favour_of_a_named_peer(start: StartRing, folder: Path) -> None:
+    rig = start(3, "--no-agents")
+    assert deposit(rig, 0, "stock", 100_000).status == 200
+    old = trader_of(rig)
+    wish = (old["id"] + 1) % 3
+
+    with buying(rig) as buyers:
+        refused = ask(rig, wish, "POST /v1/resign", {"successor": wish})
+        taken = ask(rig, old["id"], "POST /v1/resign", {"successor": wish})
+        new = until(lambda: (line := rig.settled()) and line["id"] == wish and line, "its reign")
+
+    assert (refused.status, taken.status) == (409, 202)
+    assert new["epoch"] > old["epoch"]
+    assert trader_of(rig)["id"] == wish
+    every_order_answered_once(rig, buyers, folder)

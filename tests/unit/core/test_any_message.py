@@ -1,0 +1,242 @@
+"""Whatever a member sends, in whatever state a peer is: it never raises, and never votes twice.
+
+Messages are decoded ones, as the transport hands them in: right in their types, wrong in anything
+else. A sequence of them goes to one peer of a ring that stands still in a named state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bazaar_peer.core import effects as fx
+from bazaar_peer.core import events as ev
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.types import MS, SECOND, Limits, PeerId, Role
+from bazaar_peer.simulation.counter import Add, encode_add
+from tests.unit.core.ring import Ring, genesis
+
+P = [PeerId(i) for i in range(3)]
+MANY = 2**63 - 1
+MESSAGES: tuple[type, ...] = get_args(msg.Message)
+
+near = st.integers(-2, 14)
+integers = st.one_of(near, near, near, st.sampled_from([MANY, MANY - 1, -MANY - 1, 1 << 20]))
+names = st.sampled_from(["", "c", "0.1", "2.1", "k", "none", "é.1"])
+bodies = st.one_of(st.just(b""), st.just(encode_add(Add(1))), st.binary(max_size=8))
+kinds = st.integers(-1, 5)
+submissions = st.builds(
+    msg.Submission,
+    integers,
+    integers,
+    integers,
+    kinds,
+    names,
+    names,
+    integers,
+    integers,
+    st.dictionaries(integers, integers, max_size=3),
+    bodies,
+)
+members = st.lists(
+    st.builds(msg.Member, st.integers(-1, 5), st.integers(0, 3), st.booleans()), max_size=4
+).map(tuple)
+entries = st.one_of(
+    submissions,
+    st.builds(msg.EpochStarted, integers),
+    st.builds(msg.VersionRaised, integers),
+    st.builds(msg.MembersChanged, members, names, st.just(Limits()), bodies),
+)
+records = st.builds(
+    msg.Record,
+    near,
+    near,
+    integers,
+    integers,
+    st.dictionaries(integers, integers, max_size=2),
+    st.lists(entries, max_size=3),
+)
+blobs = st.one_of(records.map(msg.encode), st.binary(max_size=12), st.just(genesis(3).blob))
+
+
+def values(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of a field's type, most of them near those of the ring."""
+    if annotation is int:
+        return integers
+    if annotation is bool:
+        return st.booleans()
+    if annotation is bytes:
+        return blobs
+    if annotation is msg.Submission:
+        return submissions
+    if annotation is msg.Member:
+        return st.builds(msg.Member, st.integers(-1, 5), st.integers(0, 3), st.booleans())
+    if get_origin(annotation) is dict:
+        return st.dictionaries(integers, integers, max_size=3)
+    if get_origin(annotation) is list:
+        return st.lists(values(get_args(annotation)[0]), max_size=3)
+    if get_origin(annotation) is tuple:
+        return st.lists(values(get_args(annotation)[0]), max_size=4).map(tuple)
+    return structs(annotation)
+
+
+def structs(kind: type) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(kind)
+    return st.builds(kind, *(values(hints[name]) for name in kind.__struct_fields__))  # type: ignore[attr-defined]
+
+
+messages = st.one_of([structs(kind) for kind in MESSAGES])
+sends = st.lists(
+    st.tuples(st.sampled_from([-1, 0, 1, 2, 7]), messages, st.sampled_from([0, MS, 30 * MS])),
+    min_size=1,
+    max_size=12,
+)
+
+# ---- states --------------------------------------------------------------------------------------
+
+
+def starting() -> tuple[Ring, PeerId]:
+    return Ring(3), P[1]
+
+
+def trading() -> tuple[Ring, PeerId]:
+    ring = Ring(3)
+    trader = ring.settle()
+    for request in range(1, 4):
+        ring.add(P[0], request, key=f"k{request}")
+    ring.run(5 * MS)
+    return ring, trader
+
+
+def following() -> tuple[Ring, PeerId]:
+    ring, trader = trading()
+    return ring, next(peer for peer in P if peer != trader)
+
+
+def standing() -> tuple[Ring, PeerId]:
+    """A nominee that waits for promises."""
+    ring = Ring(3)
+    ring.lost = lambda _, __, message: isinstance(message, msg.Promise)
+    ring.until(lambda: Role.NOMINEE in ring.roles().values())
+    return ring, next(p for p, role in ring.roles().items() if role is Role.NOMINEE)
+
+
+def copying() -> tuple[Ring, PeerId]:
+    """A nominee that waits for the best journal."""
+    ring, trader = trading()
+    behind = next(peer for peer in P[::-1] if peer != trader)
+    ring.isolate(behind)
+    ring.add(P[0], 9)
+    ring.run(5 * MS)
+    ring.lost = lambda _, __, message: isinstance(message, msg.Chunk)
+    ring.kill(trader)
+    ring.until(lambda: any(core.nominee.source >= 0 for core in ring.peers.values()))
+    return ring, next(p for p, core in ring.peers.items() if core.nominee.source >= 0)
+
+
+def electing() -> tuple[Ring, PeerId]:
+    """An initiator whose token is under way, with a trader lost and requests that wait."""
+    ring, trader = trading()
+    ring.lost = lambda *_: True
+    ring.kill(trader)
+    ring.until(lambda: any(core.nominator.gathering() for core in ring.peers.values()))
+    peer = next(p for p, core in ring.peers.items() if core.nominator.gathering())
+    ring.add(peer, 9)
+    return ring, peer
+
+
+def polling() -> tuple[Ring, PeerId]:
+    ring, peer = electing()
+    ring.until(lambda: any(core.nominator.polling for core in ring.peers.values()))
+    return ring, next(p for p, core in ring.peers.items() if core.nominator.polling)
+
+
+def handing_over() -> tuple[Ring, PeerId]:
+    ring, trader = trading()
+    ring.lost = lambda *_: True
+    ring.feed(trader, ev.Resign(leaving=True))
+    return ring, trader
+
+
+def reading() -> tuple[Ring, PeerId]:
+    """A trader with reads, and batches that nobody acknowledges."""
+    ring, trader = trading()
+    ring.lost = lambda _, __, message: isinstance(message, msg.Appended)
+    ring.add(trader, 8)
+    ring.feed(trader, ev.Read(request=9, linearizable=True, deadline=ring.now + SECOND))
+    ring.run(2 * MS)
+    return ring, trader
+
+
+def copying_a_checkpoint() -> tuple[Ring, PeerId]:
+    ring = Ring(3, checkpoint_entries=5)
+    trader = ring.settle()
+    for request in range(1, 30):
+        ring.add(trader, request)
+        ring.run(2 * MS)
+    core = ring.peers[trader]
+    core.copying.begin_parts(next(peer for peer in P if peer != trader), core.epoch)
+    return ring, trader
+
+
+STATES: list[Callable[[], tuple[Ring, PeerId]]] = [
+    starting,
+    following,
+    trading,
+    standing,
+    copying,
+    electing,
+    polling,
+    handing_over,
+    reading,
+    copying_a_checkpoint,
+]
+
+
+def watch(core: Peer, effects: list[fx.Effect], promised: dict[int, int]) -> None:
+    """No two promises for one epoch but by an Append's majority (R2), and none that goes back."""
+    for effect in effects:
+        if isinstance(effect, fx.WriteHard):
+            assert effect.hard.promised >= max(promised, default=0)
+            promised[effect.hard.promised] = effect.hard.promised_to
+    assert core.commit <= core.journal.last[1]
+    assert core.state.index <= core.commit or core.halted
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sequence=sends)
+def test_no_message_of_a_member_raises(
+    state: Callable[[], tuple[Ring, PeerId]], sequence: list[tuple[int, msg.Message, int]]
+) -> None:
+    ring, peer = state()
+    core, now = ring.peers[peer], ring.now
+    promised: dict[int, int] = {core.epoch: -1}
+
+    for sender, message, later in sequence:
+        now += later
+        watch(core, core.handle([ev.Received(PeerId(sender), message)], now), promised)
+        done = core.handle([ev.DiskDone(core.disk.issued)], now)
+        watch(core, done, promised)
+        for effect in done:
+            if isinstance(effect, fx.Send):
+                msg.encode(effect.message)
+
+
+def test_every_message_is_made_here() -> None:
+    """A new message that no strategy can make would go untested."""
+    for kind in MESSAGES:
+        assert structs(kind) is not None
+
+
+def test_message_of_a_stranger_is_dropped() -> None:
+    ring, peer = trading()
+    core = ring.peers[peer]
+
+    assert core.handle([ev.Received(PeerId(7), msg.Append(99, 1, 0, 0, 9, 9, [], {}))], ring.now) == []
+    assert core.epoch == 1
