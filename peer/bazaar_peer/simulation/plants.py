@@ -18,8 +18,10 @@ from bazaar_peer.core import quorum
 from bazaar_peer.core.copying import Copying
 from bazaar_peer.core.follower import Follower
 from bazaar_peer.core.ingress import Ingress
+from bazaar_peer.core.ledger import Ledger
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.reads import Reads
 from bazaar_peer.core.sessions import Sessions
@@ -402,13 +404,13 @@ def float_money() -> list[Patch]:
 @plant
 def commission_to_wrong_epoch() -> list[Patch]:
     """Commission goes to who trades now, not to the trader of the entry's epoch (U2)."""
-    inner = Peer.apply
+    inner = Ledger.apply
 
-    def apply(self: Peer) -> None:
+    def apply(self: Any) -> None:
         self.state._at.trader = self.follower.trader
         inner(self)
 
-    return [(Peer, "apply", apply)]
+    return [(Ledger, "apply", apply)]
 
 
 @plant
@@ -454,14 +456,14 @@ def stamp_made_again() -> list[Patch]:
 @plant
 def state_differs() -> list[Patch]:
     """One peer's machine computes something else (H1, S10)."""
-    inner = Peer.apply
+    inner = Ledger.apply
 
-    def apply(self: Peer) -> None:
+    def apply(self: Ledger) -> None:
         inner(self)
         if self.me == 1 and self.state.index > 4:
             self.state.hash ^= 1
 
-    return [(Peer, "apply", apply)]
+    return [(Ledger, "apply", apply)]
 
 
 # ---- the mutations of the exactly-once model ----
@@ -592,13 +594,13 @@ def expiry_ignored() -> list[Patch]:
 @plant
 def floor_stuck() -> list[Patch]:
     """A number given up at its deadline is still waited for (row 82)."""
-    inner, send = Ingress._expire, Ingress._submit
+    inner, send = Outstanding._expire, Ingress._submit
 
     def submit(self: Ingress, waiting: Any) -> None:
         if waiting.deadline < 1 << 62 or waiting.sub.kind == msg.OPEN_PEER:
             send(self, waiting)
 
-    def expire(self: Ingress) -> None:
+    def expire(self: Outstanding) -> None:
         gone = {n: w for n, w in self.own.items() if self.peer.now >= w.deadline}
         inner(self)
         for number, waiting in gone.items():
@@ -606,7 +608,7 @@ def floor_stuck() -> list[Patch]:
             self.own[number] = waiting
         self.own = dict(sorted(self.own.items()))
 
-    return [(Ingress, "_expire", expire), (Ingress, "_submit", submit)]
+    return [(Outstanding, "_expire", expire), (Ingress, "_submit", submit)]
 
 
 @plant
