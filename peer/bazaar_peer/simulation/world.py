@@ -57,9 +57,6 @@ class Host:
         """Return this machine's monotonic time."""
         return 10**9 + now * self.rate // 1000
 
-    def world_time(self, local: Nanos) -> Nanos:
-        return -((10**9 - local) * 1000 // self.rate)
-
 
 class World:
     """One run of a plan."""
@@ -150,15 +147,21 @@ class World:
         return due
 
     def _arm(self, host: Host) -> None:
+        """Wake a core at its next deadline; never to come is no deadline."""
         assert host.peer is not None
         deadline = host.peer.next_deadline()
-        host.spins = host.spins + 1 if deadline <= host.local(self.now) else 0
-        must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken at once, for ever")
-        if deadline < NEVER:
-            at = max(host.world_time(deadline), self.now + 1)
-            if at < host.armed:
-                host.armed = at
-                self.push(at, host.id, host.life, TICK)
+        if deadline >= NEVER:
+            return
+        at = -((10**9 - deadline) * 1000 // host.rate)
+        if at > self.now:
+            host.spins = 0
+        else:
+            at = self.now + 1
+            host.spins += 1
+            must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken for ever")
+        if at < host.armed:
+            host.armed = at
+            self.push(at, host.id, host.life, TICK)
 
     def turn(self, host: Host, events: list[ev.Event]) -> None:
         """Let a core take inputs, look at what came of it, and do what it says."""
