@@ -21,7 +21,8 @@ from bazaar_peer.simulation.violation import Violation, must
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 
 class Checkers:

@@ -20,7 +20,8 @@ from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.violation import Violation, must
 
 if TYPE_CHECKING:
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 FINAL = {Status.OK, Status.OTHER_BODY, Status.NO_SESSION, Status.OUT_OF_WINDOW}
 

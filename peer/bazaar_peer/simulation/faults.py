@@ -10,7 +10,8 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.types import Nanos, Role
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
-from bazaar_peer.simulation.world import Host, World
+from bazaar_peer.simulation.host import Host
+from bazaar_peer.simulation.world import World
 
 
 class Faults:
@@ -166,7 +167,7 @@ class Faults:
         network.release()
         for host in world.hosts:
             host.fuse, host.burning = None, -1
-            world.unstall(host)
+            world.disks.unstall(host)
             world.wake(host.id)
             if host.peer is not None and host.peer.leaving:
                 world.crash(host.id)  # its grace period is over

@@ -636,5 +636,3 @@ def queue_forgets() -> list[Patch]:
             self.peer.commit_to(self.peer.journal.last[1])
 
     return [(Trader, "advance", advance)]
-
-

@@ -14,7 +14,8 @@ from bazaar_peer.core.types import NOBODY, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 MUST = tuple(
     """

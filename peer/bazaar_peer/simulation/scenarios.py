@@ -189,7 +189,9 @@ def row_52_a_request_is_never_forwarded_again() -> None:
     sub = msg.Submission(9, 1, 1, 0, "c", "", 0, 0, {1 << 16 | other: 1}, b"")
     before = len(s.world.recent)
     s.turn(one, ev.Received(PeerId(other), msg.Submit([sub], {})))
-    sent = [e for _, who, _, effects in list(s.world.recent)[before:] for e in effects if who == one]
+    sent = [
+        e for _, who, _, effects in list(s.world.recent)[before:] for e in effects if who == one
+    ]
     assert all(not isinstance(getattr(e, "message", None), msg.Submit) for e in sent)
 
 
