@@ -1,6 +1,7 @@
-"""Randomness that stays the same for ever: only `random()`, the one method whose sequence Python
-promises to keep across versions. Every kind of decision has a stream of its own, so that removing
-one kind (shrinking) does not shift the others.
+"""Randomness that stays the same for ever.
+
+Only `random()` is used, the one method whose sequence Python promises to keep. Every kind of
+decision has a stream of its own, so that removing one kind (shrinking) does not shift the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class Dice:
     """One stream; `name` separates the streams of one seed."""
 
     def __init__(self, seed: int, name: str = "") -> None:
-        self.random = random.Random(f"{seed}/{name}").random
+        self.random = random.Random(f"{seed}/{name}").random  # noqa: S311 - a simulation
 
     def below(self, bound: int) -> int:
         return int(self.random() * bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bazaar_peer.core import effects as ef
@@ -36,7 +37,7 @@ class Disks:
     def unstall(self, host: Host) -> None:
         """Let a stalled disk go on."""
         host.stalled_until = 0
-        self.world.later(0, lambda life=host.life: self._synced(host, life))
+        self.world.later(0, partial(self._synced, host, host.life))
 
     def _synced(self, host: Host, life: int) -> None:
         volume = host.volume

@@ -1,4 +1,4 @@
-"""Must-reach states (PROTOCOL §5): what a campaign has to have seen, or its silence says nothing."""
+"""Must-reach states (§5): what a campaign has to have seen, or its silence says nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MUST = tuple(
     mixed_versions crash_between_effects status_other_body status_expired status_keys_full
     status_no_session status_sessions_full session_opened numbers_retried stalled_socket_closed
     exactly_a_majority left
-    """.split()
+    """.split()  # noqa: SIM905 - a page of strings otherwise
 )
 
 
@@ -74,9 +74,9 @@ class Reach:
                 self.world.reach("divergent_got_commit")
 
     def _appended(self, host: Host, peer: Peer, sender: int, message: msg.Appended) -> None:
-        if peer.role is Role.TRADER and message.epoch < peer.trader_role.epoch:
-            if self.world.checkers.reigns.get(message.epoch) == host.id:
-                self.world.reach("late_ack_of_earlier_epoch")
+        late = peer.role is Role.TRADER and message.epoch < peer.trader_role.epoch
+        if late and self.world.checkers.reigns.get(message.epoch) == host.id:
+            self.world.reach("late_ack_of_earlier_epoch")
 
     def _chunk(self, host: Host, peer: Peer, sender: int, message: msg.Chunk) -> None:
         if message.epoch == peer.nominee.epoch and message.records:

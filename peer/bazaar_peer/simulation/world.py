@@ -74,8 +74,8 @@ class World:
             ef.Prune: lambda host, effect: host.volume.prune(effect),
             ef.ReadPart: disks.read_part,
             ef.StorePart: lambda host, effect: host.volume.store_part(effect),
-            ef.Reply: lambda host, effect: self.replies(host, effect),
-            ef.ReadReady: lambda host, effect: self.replies(host, effect),
+            ef.Reply: self._reply,
+            ef.ReadReady: self._reply,
             ef.Note: self._note,
             ef.Left: self._left,
             ef.Halt: self._halt,
@@ -260,6 +260,9 @@ class World:
     def _send(self, host: Host, effect: ef.Send) -> None:
         self.checkers.sent(host, effect)
         self.network.send(host.id, effect.to, effect.message)
+
+    def _reply(self, host: Host, effect: ef.Reply | ef.ReadReady) -> None:
+        self.replies(host, effect)
 
     def _note(self, host: Host, effect: ef.Note) -> None:
         self.checkers.note(host, effect)
