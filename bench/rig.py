@@ -29,14 +29,17 @@ class Ring:
     def __init__(self, peers: int, port: int, data: Path, *options: str) -> None:
         self.peers, self.port, self.data = peers, port, data
         self.ports = list(range(port, port + peers))
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "bazaar_peer", "up", "--peers", str(peers)),
-                *("--port", str(port), "--data", str(data), "--json", *options),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        data.parent.mkdir(parents=True, exist_ok=True)
+        self.errors = data.parent / f"{data.name}.err"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "bazaar_peer", "up", "--peers", str(peers)),
+                    *("--port", str(port), "--data", str(data), "--json", *options),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
 
     def ask(self, peer: int, path: str) -> dict[str, Any] | None:
         """Ask one peer; None if it does not answer within half a second."""
@@ -112,6 +115,8 @@ class Ring:
         """End the ring and return its summary."""
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=30)
+        if self.process.returncode:
+            raise RuntimeError(f"bazaar up failed: {self.errors.read_text()[-800:]}")
         found = json.loads(out)
         assert isinstance(found, dict)
         return found

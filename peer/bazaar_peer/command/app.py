@@ -205,6 +205,51 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example:  bazaar bench --requests 1200 --json")
+def bench(
+    requests: Annotated[int, typer.Option(min=10, max=1_000_000, help="Orders a ring.")] = 1200,
+    peers: Annotated[
+        list[int] | None, typer.Option(help="Peers of a ring; give it again for another one.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="First port that may be used.")] = 8700,
+    as_json: Json = False,
+) -> None:
+    """Repeat the measurement of the report that this system comes from: 5 and 6 peers."""
+    from bazaar_peer.command import measure  # noqa: PLC0415 - only this command needs it
+
+    rings: list[dict[str, object]] = []
+    for place, count in enumerate(peers or [5, 6]):
+        try:
+            rings.append(asyncio.run(measure.measure(count, requests, port + 100 * place)))
+        except (measure.BenchError, client.CallError) as wrong:
+            raise fail(str(wrong)) from wrong
+    show({"rings": rings}, as_json, views.bench)
+
+
+@app.command(
+    epilog="Examples:  bazaar simulate --schedules 2000 --jobs 2  ·  bazaar simulate --seed 42 "
+    "--trace  ·  bazaar simulate --plant trunc --schedules 2000"
+)
+def simulate(
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    peers: Annotated[int, typer.Option(help="3 to 6; 0: drawn from the seed.")] = 0,
+    schedules: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    plant: Annotated[str, typer.Option(help="A bug to put in; the checkers must find it.")] = "",
+    trace: Annotated[bool, typer.Option("--trace", help="Tell one schedule line by line.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Play random schedules of faults against the very same core, and check every rule."""
+    from bazaar_peer.command import simulated  # noqa: PLC0415 - only this command needs it
+
+    try:
+        failed = simulated.run(seed, peers, schedules, jobs, plant, trace=trace, as_json=as_json)
+    except ValueError as wrong:
+        raise fail(str(wrong), 2) from wrong
+    if failed:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; misuse exits with 2, failure with 1."""
     app()

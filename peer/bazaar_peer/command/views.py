@@ -93,6 +93,20 @@ def accounts(found: dict[str, Any]) -> None:
     console.print(table if table.row_count else "nobody has traded yet")
 
 
+def bench(found: dict[str, Any]) -> None:
+    table = _table("peers", "requests", "mean", "p50", "p99", "max", "report's mean", "faster")
+    for ring_ in found["rings"]:
+        report = ring_["report_mean_ms"]
+        table.add_row(
+            str(ring_["peers"]),
+            str(ring_["requests"]),
+            *(f"{ring_[name]} ms" for name in ("mean_ms", "p50_ms", "p99_ms", "max_ms")),
+            f"{report} ms" if report else "-",
+            f"{ring_['times_faster']} ×" if report else "-",
+        )
+    console.print(table)
+
+
 def audit(report: Report) -> None:
     for line in report.counted:
         console.print(line, highlight=False)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.effects import Reply
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.reader import Reader
+from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.types import MS, NOBODY, Nanos, PeerId, Role
 from bazaar_peer.core.vector_clock import component_name
 from bazaar_peer.core.waiting import Waiting, digest_of
@@ -28,29 +27,21 @@ SCAN: Nanos = 50 * MS
 NEVER: Nanos = 1 << 62
 
 
-class Ingress:
+class Ingress(Outstanding):
     """Requests of this peer's clients. `own`: by number in the peer's session, lowest first."""
 
     def __init__(self, peer: Peer) -> None:
-        self.peer = peer
         self.session = 0
         self.next = 1
-        self.own: dict[int, Waiting] = {}
-        self.foreign: dict[tuple[int, int], list[Waiting]] = {}
-        self.parked: list[ev.Command] = []
-        """Commands that wait for the own session, for ticks or for an index."""
-        self.reader = Reader(peer)
+        super().__init__(peer)
         self.outbox: list[Waiting] = []
         self.scan_at: Nanos = NEVER
         self.opening: Waiting | None = None
 
-    @property
-    def idle(self) -> bool:
-        return not (self.own or self.foreign or self.parked or self.reader.waiting)
-
-    @property
-    def count(self) -> int:
-        return len(self.own) + len(self.foreign) + len(self.parked) + len(self.reader.waiting)
+    def sessions_waiting(self) -> tuple[int, ...]:
+        """Return the sessions in which this peer waits for outcomes."""
+        own = (self.session,) if self.own else ()
+        return (*own, *(name[0] for name in self.foreign)) if self.foreign else own
 
     # ---- commands ----
 
@@ -187,10 +178,6 @@ class Ingress:
         else:
             self._reply(waiting.request, answer.status, answer)
 
-    def _reply(self, request: int, status: int, answer: msg.Answer | None = None) -> None:
-        if request:
-            self.peer.effects.append(Reply(request, status, answer))
-
     def on_answers(self, sender: PeerId, message: msg.Answers) -> None:
         """Take the trader's word for what is committed: it lets this peer apply as far."""
         peer, follower = self.peer, self.peer.follower
@@ -293,14 +280,6 @@ class Ingress:
 
     # ---- time ----
 
-    def forget(self, request: int) -> None:
-        """The client is gone; its command goes on, its answer is not wanted."""
-        self.reader.waiting.pop(request, None)
-        self.parked = [event for event in self.parked if event.request != request]
-        for waiting in [*self.own.values(), *(w for ws in self.foreign.values() for w in ws)]:
-            if waiting.request == request:
-                waiting.request = 0
-
     def _scan_soon(self) -> None:
         self.scan_at = min(self.scan_at, self.peer.now + SCAN)
 
@@ -312,26 +291,3 @@ class Ingress:
             self._submit_all(max(1, peer.now - peer.timing.heartbeat_timeout))
             if self.count or self.opening is not None:
                 self._scan_soon()
-
-    def _expire(self) -> None:
-        """Give up what is past its deadline; its number is no longer waited for (R13 a)."""
-        now = self.peer.now
-        for number in [n for n, w in self.own.items() if now >= w.deadline]:
-            self._give_up(self.own.pop(number))
-        for name, waitings in list(self.foreign.items()):
-            for waiting in waitings:
-                if now >= waiting.deadline:
-                    self._give_up(waiting)
-            left = [w for w in waitings if now < w.deadline]
-            self.foreign[name] = left
-            if not left:
-                del self.foreign[name]
-        for event in self.parked:
-            if now >= event.deadline:
-                self._reply(event.request, Status.NEVER_SENT)
-        self.parked = [event for event in self.parked if now < event.deadline]
-        self.reader.expire()
-
-    def _give_up(self, waiting: Waiting) -> None:
-        status = Status.UNKNOWN if waiting.ever else Status.NEVER_SENT
-        self._reply(waiting.request, status)

@@ -70,6 +70,7 @@ def take(peer: Peer, event: ev.Event) -> None:
         case ev.PartRead():
             peer.copying.part_read(event)
         case ev.Installed(index=index):
+            peer.saving = False  # an install abandons a checkpoint that is being saved
             peer.saved_index = max(peer.saved_index, index)
         case ev.Resign(leaving=leaving, successor=successor):
             peer.leaving = peer.leaving or leaving

@@ -8,7 +8,7 @@ is `snapshot()`: a header, then parts of the tables and of the machine, each dec
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -77,8 +77,10 @@ class State:
         found: Session | None = self.sessions.sessions.get(session)
         return None if found is None else found.results.get(number)
 
-    def apply(self, record: Record, chain: bytes) -> list[Answer]:
-        """Execute the next record; return an answer for each submission that has an outcome."""
+    def apply(
+        self, record: Record, chain: bytes, wanted: Collection[int] | None = None
+    ) -> list[Answer]:
+        """Execute the next record; return its submissions' outcomes, `wanted` sessions' or all."""
         assert record.first == self.index + 1
         self.sessions.advance(record.elapsed_ms)
         self.epoch = at_epoch = record.epoch
@@ -94,7 +96,8 @@ class State:
                 outcome = execute(entry, machine, at)
                 if outcome is not None:
                     told.append(outcome[4])
-                    answers.append(Answer(entry.session, entry.number, *outcome))
+                    if wanted is None or entry.session in wanted:
+                        answers.append(Answer(entry.session, entry.number, *outcome))
             else:
                 self._change(entry)
         self.index = index

@@ -15,6 +15,7 @@ from bazaar_peer.core.agreement import Agreement
 from bazaar_peer.core.effects import Send
 from bazaar_peer.core.hand_over import HandOver
 from bazaar_peer.core.post import Post
+from bazaar_peer.core.progress import Progress
 from bazaar_peer.core.reads import Reads
 from bazaar_peer.core.types import SECOND, Nanos, PeerId, Role
 
@@ -26,22 +27,6 @@ FLYING_MAX = 8
 ROUNDS_MAX = 4096
 SLOW_FOLLOWER: Nanos = 600 * SECOND
 """A follower unheard for so long no longer keeps the journal from being pruned (C1)."""
-
-
-class Progress:
-    """What the trader knows of one follower in this reign; all starts at 0 (R5)."""
-
-    __slots__ = ("accepted_at", "flying", "match", "moved_at", "next", "round")
-
-    def __init__(self, next_index: int, now: Nanos) -> None:
-        self.match = 0
-        self.next = next_index
-        self.round = 0
-        self.flying = 0
-        self.accepted_at = now
-        """When the newest Append that it accepted was sent."""
-        self.moved_at = now
-        """When `match` or `next` last moved: without a move what was sent is sent again."""
 
 
 class Trader:
@@ -181,7 +166,7 @@ class Trader:
         if message.match > progress.match:
             progress.match = message.match
             peer.copying.sending.pop(sender, None)
-            progress.moved_at = peer.now
+            progress.moved_at = self.commit_moved_at = peer.now  # who is needed comes nearer
             progress.next = max(progress.next, message.match + 1)
             progress.flying = 0 if progress.match + 1 == progress.next else progress.flying - 1
             progress.flying = max(progress.flying, 0)
@@ -208,10 +193,11 @@ class Trader:
         if hint + 1 < progress.next:
             progress.next = max(hint, progress.match) + 1
             progress.flying = 0
-            progress.moved_at = self.peer.now
+            progress.moved_at = self.commit_moved_at = self.peer.now
+            self.work = True
 
     def copy_advanced(self) -> None:
-        """A checkpoint on its way is progress: who lacks it may be needed for a majority (N5 c)."""
+        """A copy on its way is progress: who lacks it may be needed for a majority (N5 c)."""
         self.commit_moved_at = self.peer.now
 
     # ---- commit ----

@@ -1,6 +1,8 @@
 """What the market is asked, and what it answers.
 
-Commands are msgpack arrays that decode only if they are valid; results are JSON objects.
+Commands are msgpack arrays that decode only if they are valid, but for their names: `is_name` says
+which of those are, so that the market need not check one again that it knows. Results are JSON
+objects.
 
 Bounds: price × quantity of one order is at most 10^9 × 10^6 = 10^15 < 2^53, so that every amount
 in a result is exact even for a reader that takes JSON numbers as doubles. Sums over many orders are
@@ -9,6 +11,7 @@ Python integers, which never lose anything; where they leave the process they ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
@@ -22,7 +25,9 @@ PARTS_MAX = 1000
 an order that would need more is answered `unavailable`."""
 BASIS_POINTS = 10_000
 
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]  # `$` would let "\n" pass
+NAME_PATTERN = r"\A[a-z0-9][a-z0-9-]{0,31}\Z"  # `$` would let "\n" pass
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+is_name = re.compile(NAME_PATTERN).match
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 Price = Annotated[int, Meta(ge=1, le=PRICE_MAX)]
 LotId = Annotated[int, Meta(ge=1, le=2**48 - 1)]
@@ -36,18 +41,18 @@ class _Command(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
 class Order(_Command, frozen=True, tag="o"):
     """Buy `quantity`, all or nothing, from the cheapest lots first, then the oldest."""
 
-    item: Name
+    item: str
     quantity: Quantity
-    buyer: Name
+    buyer: str
 
 
 class Deposit(_Command, frozen=True, tag="d"):
     """Put goods on offer at a unit price, as a new lot."""
 
-    item: Name
+    item: str
     quantity: Quantity
     price: Price
-    seller: Name
+    seller: str
 
 
 class Withdraw(_Command, frozen=True, tag="w"):

@@ -38,6 +38,7 @@ from bazaar_peer.market.commands import (
     decode_command,
     decode_settings,
     encode_result,
+    is_name,
 )
 from bazaar_peer.market.lots import Book, Lot, Lots
 
@@ -110,9 +111,9 @@ class Market(Machine):
             command = decode_command(body)
         except ValueError:  # whatever msgspec finds wrong, bad UTF-8 included
             return INVALID
+        if isinstance(command, Order):  # nearly always
+            return self._order(command, context)
         match command:
-            case Order():
-                return self._order(command, context)
             case Deposit():
                 return self._deposit(command, context.index)
             case Withdraw():
@@ -121,7 +122,11 @@ class Market(Machine):
                 return self._reprice(command)
 
     def _order(self, order: Order, context: Context) -> bytes:
-        item, quantity = order.item, order.quantity
+        item, quantity, buyer = order.item, order.quantity, order.buyer
+        if not (
+            (item in self.on_offer or is_name(item)) and (buyer in self.paid or is_name(buyer))
+        ):
+            return INVALID
         if self.on_offer.get(item, 0) < quantity:
             return UNAVAILABLE
         chosen = self._choose(item, quantity)
@@ -134,9 +139,9 @@ class Market(Machine):
             paid += self._credit(part, context.trader)
             parts.append(part)
         self.sold[item] = self.sold.get(item, 0) + quantity
-        self.paid[order.buyer] = self.paid.get(order.buyer, 0) + paid
+        self.paid[buyer] = self.paid.get(buyer, 0) + paid
         result = encode_result(Filled(parts, paid))
-        self.recent.append(Trade(context.index, order.buyer, item, quantity, paid, result))
+        self.recent.append(Trade(context.index, buyer, item, quantity, paid, result))
         return result
 
     def _choose(self, item: str, quantity: int) -> list[tuple[int, Lot, int]]:
@@ -180,6 +185,8 @@ class Market(Machine):
 
     def _deposit(self, deposit: Deposit, index: int) -> bytes:
         item, quantity = deposit.item, deposit.quantity
+        if not (is_name(item) and is_name(deposit.seller)):
+            return INVALID
         self._offer(index, (item, deposit.seller, deposit.price, quantity))
         self.deposited[item] = self.deposited.get(item, 0) + quantity
         return encode_result(Deposited(index))

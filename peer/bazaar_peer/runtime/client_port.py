@@ -75,9 +75,22 @@ async def _expect(request: web.Request) -> None:
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's connection, which answers every error with a problem."""
+    """aiohttp's connection, which answers every error with a problem.
 
-    __slots__ = ()
+    It remembers how many stalls there were when it was accepted: one that was accepted before a
+    stall was noticed, and begins after it, lay in the listen queue meanwhile (R13 c).
+    """
+
+    __slots__ = ("_born", "_port")
+
+    def __init__(self, port: ClientPort, server: web.Server, **options: Any) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._port, self._born = port, port.stalls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._born != self._port.stalls:
+            self.force_close()
 
     def handle_error(
         self,
@@ -137,7 +150,7 @@ class ClientPort:
 
     def __init__(self, app: web.Application, driver: Driver, host: str, port: int) -> None:
         self.host, self.port = host, port
-        self.refused = 0
+        self.refused = self.stalls = 0
         self._driver = driver
         self._options: dict[str, Any] = {
             "access_log": log,
@@ -176,12 +189,13 @@ class ClientPort:
         if len(server._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - `connections` copies them
             self.refused += 1
             return _Refused()
-        return _Connection(server, loop=asyncio.get_running_loop(), **self._options)
+        return _Connection(self, server, **self._options)
 
     def _stalled(self) -> None:
         """R13 c: whatever lies in the sockets and in the listen queue is not read any more."""
         server = self._runner.server
         assert server is not None
+        self.stalls += 1
         for connection in server.connections:
             connection.force_close()
         if self._listening is not None:

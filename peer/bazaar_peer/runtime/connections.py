@@ -104,14 +104,15 @@ class Accepted(_Connection):
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self.peer is None:
+            peer = self.peer
+            if peer is None:
                 first = self.framer.feed(data, 1)
                 if not first or not self._introduced(hello_from(first[0])):
                     return
-                data = b""
+                peer, data = self.peer, b""
             bodies = self.framer.feed(data)
-            if bodies and self.peer is not None and self.transport is not None:
-                self.board.deliver(self.peer, messages_from(bodies))
+            if bodies and peer is not None and self.transport is not None:
+                self.board.deliver(peer, messages_from(bodies))
         except BadFrameError as error:
             self.board.counts["frames_malformed"] += 1
             self.refuse(str(error))

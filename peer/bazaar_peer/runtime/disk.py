@@ -39,6 +39,8 @@ from bazaar_peer.runtime.journal_file import Journal
 from bazaar_peer.runtime.mark_file import Mark, MarkFile
 from bazaar_peer.runtime.volume import DEFAULT, Identity, Layout, lock_volume
 
+_RECORD_OVERHEAD = frames.OVERHEAD + frames.RECORD_HEAD.size
+
 
 class Volume:
     """An open and locked volume; `recover` comes first."""
@@ -133,24 +135,34 @@ class Volume:
         """
         assert self._mark, "recover comes first"
         assert not self._files.failed, "a failed store is not used again (R7)"
-        installed: SavedCheckpoint | None = None
-        self._journal.make_room(sum(_length(write) for write in writes))
-        self._lower(self._mark, writes)
+        journal = self._journal
+        length, only_records = 0, True
         for write in writes:
-            match write:
-                case WriteHard():
-                    self._journal.add_hard(write.hard)
-                case WriteRecord():
-                    self._journal.add_record(write.record)
-                case Truncate():
-                    self._journal.add_truncation(write.after)
-                case InstallCheckpoint():
-                    installed = self._install(write)
-        self._journal.sync()
-        last = self._journal.ends.last
-        self._mark.raise_to(self._journal.durable, last.epoch, last.last)
+            length += _length(write)
+            only_records = only_records and type(write) is WriteRecord
+        journal.make_room(length)
+        installed: SavedCheckpoint | None = None
+        if not only_records:
+            self._lower(self._mark, writes)
+        for write in writes:
+            installed = self._do(write) or installed
+        journal.sync()
+        last = journal.ends.last
+        self._mark.raise_to(journal.durable, last.epoch, last.last)
         if installed:
             self._adopt(installed)
+
+    def _do(self, write: Write | InstallCheckpoint) -> SavedCheckpoint | None:
+        match write:
+            case WriteRecord():
+                self._journal.add_record(write.record)
+            case WriteHard():
+                self._journal.add_hard(write.hard)
+            case Truncate():
+                self._journal.add_truncation(write.after)
+            case InstallCheckpoint():
+                return self._install(write)
+        return None
 
     def _lower(self, mark: MarkFile, writes: Sequence[Write | InstallCheckpoint]) -> None:
         """D2: the mark is durably lowered before a truncation."""
@@ -236,7 +248,7 @@ def _length(write: Write | InstallCheckpoint) -> int:
     """Bytes that a write takes in the log, at most."""
     match write:
         case WriteRecord():
-            return frames.OVERHEAD + frames.RECORD_HEAD.size + len(write.record.blob)
+            return _RECORD_OVERHEAD + len(write.record.blob)
         case WriteHard():
             return frames.OVERHEAD + frames.HARD_STATE.size
         case Truncate() | InstallCheckpoint():

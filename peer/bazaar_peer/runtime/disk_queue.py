@@ -1,9 +1,10 @@
 """One ordered queue to the store (R4): groups of writes share one sync, whoever performs them.
 
-A follower's group is performed in the loop, where a sync of 0.2 ms costs less than a thread switch;
-a trader's goes to one thread of this queue's own, so that the loop goes on reading meanwhile
-(docs/decisions.md). Nothing is performed in the loop while the thread has work, so the order holds.
-Groups that queued up behind a sync become one group with one sync.
+A follower's group is performed in the loop, where a sync of 0.2 ms costs less than a thread switch,
+and so is a trader's that holds few entries; a larger one goes to one thread of this queue's own, so
+that the loop goes on reading meanwhile (docs/decisions.md). Nothing is performed in the loop while
+the thread has work, so the order holds. Groups that queued up behind a sync become one group with
+one sync.
 
 A checkpoint is written in the same thread whenever no write waits, from parts that the loop draws
 in short slices (N8); the install of another peer's checkpoint abandons it. A full disk (D4) is
@@ -180,9 +181,7 @@ class DiskQueue:
         if self._saving is saving:
             self._saving = None
         if not saving.abandoned:
-            self._done(
-                [CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)]
-            )
+            self._done([CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)])
 
     def _abandon(self, saving: _Saving) -> None:
         saving.abandoned = True

@@ -28,6 +28,7 @@ class Ends:
         self.append(base)
 
     def append(self, place: Place) -> None:
+        self.last = place
         self._epochs.append(place.epoch)
         self._indexes.append(place.last)
         self._chains += place.chain
@@ -36,10 +37,6 @@ class Ends:
     def base(self) -> Place:
         return self._nth(0)
 
-    @property
-    def last(self) -> Place:
-        return self._nth(len(self._indexes) - 1)
-
     def at(self, index: int) -> Place | None:
         n = bisect_left(self._indexes, index)
         return self._nth(n) if n < len(self._indexes) and self._indexes[n] == index else None
@@ -47,6 +44,7 @@ class Ends:
     def truncate(self, after: int) -> None:
         n = bisect_right(self._indexes, after)
         del self._epochs[n:], self._indexes[n:], self._chains[n * _CHAIN_BYTES :]
+        self.last = self._nth(n - 1)
 
     def prune(self, base: int) -> None:
         n = max(0, bisect_right(self._indexes, base) - 1)

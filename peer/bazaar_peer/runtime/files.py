@@ -75,8 +75,7 @@ def _call(method: Callable[Concatenate[Files, P], T]) -> Callable[Concatenate[Fi
         except OSError as error:
             if name in {"create", "reserve"} and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise DiskFull(f"no space to {name} a file: {error}") from error
-            self.failed = True
-            raise StoreFailed(f"the disk failed to {name}: {error}; exit at once") from error
+            raise self._end(name, error) from error
 
     return call
 
@@ -89,6 +88,10 @@ class Files:
 
     def before(self, name: str) -> None:
         """Stand where a test fails, counts or stalls a call."""
+
+    def _end(self, name: str, error: OSError) -> StoreFailed:
+        self.failed = True
+        return StoreFailed(f"the disk failed to {name}: {error}; exit at once")
 
     def read(self, path: Path) -> bytes:
         try:
@@ -106,19 +109,28 @@ class Files:
         """Have the file system set space aside (D4)."""
         os.posix_fallocate(fd, offset, length)
 
-    @_call
     def write(self, fd: int, content: bytes | bytearray, offset: int) -> None:
-        done = os.pwrite(fd, content, offset)
-        while done < len(content):
-            done += os.pwrite(fd, memoryview(content)[done:], offset + done)
+        # Without `_call`, like `sync`: every group of writes comes through here.
+        assert not self.failed, "a failed store is not used again (R7)"
+        try:
+            self.before("write")
+            done = os.pwrite(fd, content, offset)
+            while done < len(content):
+                done += os.pwrite(fd, memoryview(content)[done:], offset + done)
+        except OSError as error:
+            raise self._end("write", error) from error
 
     @_call
     def cut(self, fd: int, length: int) -> None:
         os.ftruncate(fd, length)
 
-    @_call
     def sync(self, fd: int) -> None:
-        os.fdatasync(fd)
+        assert not self.failed, "a failed store is not used again (R7)"
+        try:
+            self.before("sync")
+            os.fdatasync(fd)
+        except OSError as error:
+            raise self._end("sync", error) from error
 
     @_call
     def sync_folder(self, path: Path) -> None:

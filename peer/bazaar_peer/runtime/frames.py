@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 def pack(kind: int, head: bytes, body: bytes, *, position: int, durable: int) -> bytes:
     """Make a frame; the payload is head + body, two parts so that a blob is copied only once."""
     length = len(head) + len(body)
-    crc = _crc(kind, length, durable, position)
+    crc = zlib.crc32(HEAD.pack(MAGIC, kind, length, 0, durable), position & 0xFFFFFFFF)
     crc = zlib.crc32(body, zlib.crc32(head, crc))
     return b"".join((HEAD.pack(MAGIC, kind, length, crc, durable), head, body, END))
 

@@ -98,10 +98,11 @@ class Journal:
         self.hard = hard
 
     def add_record(self, record: Stored) -> None:
-        assert record.first == self.ends.last.last + 1, "records are written in order"
-        head = (record.epoch, record.first, record.last, record.chain)
-        self._add(RECORD, frames.RECORD_HEAD.pack(*head), record.blob)
-        self.ends.append(Place(record.epoch, record.last, record.chain))
+        ends, epoch, last, chain = self.ends, record.epoch, record.last, record.chain
+        assert record.first == ends.last.last + 1, "records are written in order"
+        head = frames.RECORD_HEAD.pack(epoch, record.first, last, chain)
+        self._add(RECORD, head, record.blob)
+        ends.append(Place(epoch, last, chain))
 
     def add_truncation(self, after: int) -> None:
         place = self.ends.at(after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bazaar_peer.core.effects import InstallCheckpoint, ReadPart, StorePart, Write
@@ -33,10 +33,8 @@ class VolumeStore:
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
+        self.perform: Callable[[Sequence[Write]], None] = volume.perform
         self._sending: dict[int, SavedCheckpoint] = {}
-
-    def perform(self, writes: Sequence[Write]) -> None:
-        self.volume.perform(writes)
 
     def begin_checkpoint(self, epoch: int, index: int) -> Saving:
         return Saving(self.volume, self.volume.checkpoint(epoch, index))

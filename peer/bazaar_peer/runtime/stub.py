@@ -34,6 +34,7 @@ class StubPeer:
 
     def __init__(self) -> None:
         self.state: Any = SimpleNamespace(machine=Market(), index=1)
+        self.state.lookup_key = self.state.lookup_number = lambda _owner, _name: None
         self.number = 0
         self.me, self.trader, self.epoch, self.is_trader = PeerId(0), PeerId(0), 1, True
         self.commit_index = 1

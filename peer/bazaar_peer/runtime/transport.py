@@ -97,16 +97,20 @@ class TcpTransport:
     async def close(self) -> None:
         for task in self._dialling:
             task.cancel()
+        dialled = [link.connection for link in self._links.values() if link.connection]
         await asyncio.gather(*self._dialling, return_exceptions=True)
+        for connection in dialled:
+            if connection.transport is not None:
+                connection.transport.close()  # what was written still goes out
         if self._server is not None:
             self._server.close()
         for accepted in [*self._strangers, *self._speakers.values()]:
             accepted.abort()
-        for link in self._links.values():
-            if link.connection is not None and link.connection.transport is not None:
-                link.connection.transport.close()  # what was written still goes out
-        if self._server is not None:
-            await self._server.wait_closed()
+        if dialled:
+            await asyncio.wait([connection.closed for connection in dialled], timeout=ATTEMPT_S)
+        for connection in dialled:
+            connection.abort()
+        await asyncio.sleep(0)  # the last callbacks come in the next turn
 
     def send(self, to: tuple[PeerId, ...], message: Message) -> None:
         """Encode once, write to each link that is up and not overfull."""

@@ -81,6 +81,11 @@ class Framer:
         Raises:
             BadFrameError: the next frame is longer than `limit`.
         """
+        if not self._have and most:
+            # Nearly always a chunk is one whole frame.
+            length = int.from_bytes(data[:HEADER_BYTES], "big")
+            if len(data) == HEADER_BYTES + length and length <= self.limit:
+                return [memoryview(data)[HEADER_BYTES:]]
         self._chunks.append(data)
         self._have += len(data)
         frames: list[memoryview] = []

@@ -15,7 +15,6 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import MS, Nanos
 from bazaar_peer.market.commands import Deposit, Order, Reprice, Withdraw, encode_command
-from bazaar_peer.market.market import Market
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.violation import Violation, must
@@ -99,7 +98,7 @@ class Clients:
         return operation
 
     def body(self, dice: Dice) -> bytes:
-        if not issubclass(self.world.plan.machine, Market):
+        if self.world.plan.machine == "counter":
             return encode_add(Add(dice.between(1, 9)))
         item, quantity = dice.choice(["salt", "fish"]), dice.between(1, 4)
         draw = dice.below(10)
@@ -243,6 +242,10 @@ class Clients:
                 session.id, session.next, session.open = 0, 1, {}
                 self._open(session)
             operation.done = True
+        elif status == Status.OUT_OF_WINDOW:
+            number = operation.command["number"]
+            waits = operation.session is not None and number in operation.session.open
+            must(operation.done or not waits, "R13a", f"{operation.command} is out of the window")
         elif status == Status.OTHER_BODY:
             operation.status, operation.done = status, True
 

@@ -47,6 +47,8 @@ class Committed:
         """Index → the command executed there and its result."""
         self.numbers: dict[tuple[int, int], int] = {}
         self.keys: dict[tuple[str, str], int] = {}
+        self.floors: dict[int, int] = {}
+        """Session → the highest floor that any submission said."""
         self.outcomes: dict[tuple[int, int], tuple[int, int, bytes]] = {}
         self.learn(genesis)
 
@@ -56,11 +58,12 @@ class Committed:
         if len(record.entries) > 1:
             self._order(record)
         self.ran.clear()
-        floors = self.state.sessions.sessions
-        for entry in record.entries:
-            if type(entry) is msg.Submission and entry.session in floors:
-                self.world.checkers.reach.floor(entry, floors[entry.session])
+        wanted = self._wanted(record)
         answers = self.state.apply(record, stored.chain)
+        for answer in answers:
+            wanted.pop((answer.session, answer.number), None)
+        for name in wanted:
+            raise Violation("R13a", f"number {name} is refused, and was never given up")
         for index in self.ran:
             entry = record.entries[index - record.first]
             assert isinstance(entry, msg.Submission)
@@ -74,6 +77,19 @@ class Committed:
         every = self.world.plan.checkpoint_entries
         if stored.last // every > (stored.first - 1) // every:
             self.snapshots[stored.last] = digest(list(self.state.snapshot()))
+
+    def _wanted(self, record: msg.Record) -> dict[tuple[int, int], bool]:
+        """Return the numbers that must have an outcome: waited for, by all that was said."""
+        wanted, sessions = {}, self.state.sessions.sessions
+        for entry in record.entries:
+            if type(entry) is msg.Submission and entry.session in sessions:
+                session = sessions[entry.session]
+                self.world.checkers.reach.floor(entry, session)
+                told = max(self.floors.get(entry.session, 1), entry.floor)
+                self.floors[entry.session] = told
+                if told <= entry.number < told + session.window:
+                    wanted[entry.session, entry.number] = True
+        return wanted
 
     def _order(self, record: msg.Record) -> None:
         stamps = [e.stamp for e in record.entries if type(e) is msg.Submission]

@@ -35,7 +35,7 @@ class Plan(Struct, kw_only=True):
 
     seed: int
     peers: int
-    machine: type[Machine] = Counter
+    machine: str = "counter"
     election: str = "ring"
     genesis: bytes = b""
     timing: Timing = Timing()
@@ -87,7 +87,7 @@ class Plan(Struct, kw_only=True):
         """Return a peer's machine; in a mixed ring a restart brings the newer version."""
         if self.mixed and (peer < 0 or life > 1 or peer % 2):
             return Newer
-        return self.machine
+        return Market if self.machine == "market" else Counter
 
 
 def plain(peers: int, seed: int = 0, **more: Any) -> Plan:
@@ -121,18 +121,18 @@ def draw(seed: int, peers: int = 0) -> Plan:
     plan = Plan(
         seed=seed,
         peers=peers,
-        machine=Market if market else Counter,
+        machine="market" if market else "counter",
         genesis=encode_settings(MarketSettings(dice.choice([0, 250, 3333]))) if market else b"",
         election="bully" if dice.chance(0.15) else "ring",
         timing=timing,
         limits=limits,
         checkpoint_entries=dice.choice([3, 4, 5, 8, 1000]),
-        catch_up_limit=dice.choice([0, 1, 2, 2, 100]),
+        catch_up_limit=dice.choice([0, 1, 2, 100, 100]),
         batch_max=dice.choice([1, 2, 3, 16]),
         queue_max=dice.choice([2, 4, 64]),
         ingress_max=dice.choice([4, 64]),
         journal_max_bytes=dice.choice([200, 1000, 1 << 20]),
-        chunk_bytes=dice.choice([1, 150, 400, 1 << 18]),
+        chunk_bytes=dice.choice([1, 1, 150, 400, 1 << 18]),
         length=timeout * dice.between(8, 24),
         latency=dice.choice([50_000, 200_000, timeout // 20]),
         jitter=dice.choice([0, 100_000, timeout // 10]),
@@ -158,7 +158,7 @@ TRADER, NOMINEE, ANYONE = -1, -2, -3
 FUSES = (
     "epoch_started epoch_started epoch_started reign_begun nominee invested promised follows"
     " truncated checkpoint_installed checkpoint_sent successor_named batch_reordered"
-    " submitted_again session_open Chunk Chunk Chunk"
+    " submitted_again session_open Chunk Chunk Chunk Chunk Chunk Chunk Chunk"
 ).split()
 HELD = (
     "Append Append Appended Appended IWon Promise Promise Chunk Fetch Nominated Election Submit"

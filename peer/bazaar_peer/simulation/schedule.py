@@ -7,9 +7,7 @@ from msgspec import Struct
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.types import Role
 from bazaar_peer.simulation.clients import Clients, Operation
-from bazaar_peer.simulation.counter import Counter
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.faults import Faults, cuts_of
 from bazaar_peer.simulation.history import Seen, wrong_by_index, wrong_by_order
@@ -35,6 +33,8 @@ class Outcome(Struct, kw_only=True):
     both_checked: int = 0
     timeouts_to_trade: float = 0.0
     reached: dict[str, int] = {}
+    odd: int = 0
+    """Messages lost, doubled or delayed beyond the usual."""
     trace: str = ""
 
 
@@ -47,6 +47,7 @@ class Schedule:
         self.faults = Faults(self.world)
         self.clients = Clients(self.world)
         self.waited = 0.0
+        self.both = 0
 
     def play(self) -> None:
         """Raises Violation."""
@@ -56,7 +57,7 @@ class Schedule:
         world.run(plan.length)
         core = self._heal()
         self._live(core)
-        self.judge()
+        self.both = self.judge()
         world.checkers.committed.end()
 
     def _heal(self) -> list[int]:
@@ -108,7 +109,7 @@ class Schedule:
 
     def judge(self) -> int:
         """Judge the clients' history by both checkers; return how many operations both saw."""
-        counter = self.plan.machine is Counter
+        counter = self.plan.machine == "counter"
         history = [_seen(o, counter) for o in self.clients.history if _counts(o)]
         wrong = wrong_by_index(history)
         must(not wrong, "S9", wrong)
@@ -137,21 +138,27 @@ def _seen(operation: Operation, counter: bool) -> Seen:
     return Seen(operation.invoked, operation.returned, operation.index, amount, value)
 
 
-def play(seed: int, peers: int = 0) -> Outcome:
-    """Play one drawn schedule; a violation is part of the outcome."""
-    schedule = Schedule(draw(seed, peers))
-    outcome = Outcome(seed=seed)
+def play(
+    seed: int,
+    peers: int = 0,
+    *,
+    plan: Plan | None = None,
+    keep: frozenset[str] | None = None,
+    hashed: bool = False,
+) -> Outcome:
+    """Play one schedule, drawn or given; a violation is part of the outcome."""
+    schedule = Schedule(plan or draw(seed, peers), keep)
+    world, outcome = schedule.world, Outcome(seed=seed)
+    world.hashed = hashed
     try:
         schedule.play()
     except Violation as violation:
         outcome.rule, outcome.why = violation.rule, str(violation)
     except Exception as error:  # noqa: BLE001 - a core that raises is a finding like any other
         outcome.rule, outcome.why = "raised", f"{type(error).__name__}: {error}"
-    world = schedule.world
     outcome.events, outcome.virtual_ms = world.events, world.now // 10**6
-    outcome.operations = len(schedule.clients.history)
+    outcome.operations, outcome.both_checked = len(schedule.clients.history), schedule.both
     outcome.timeouts_to_trade, outcome.reached = schedule.waited, world.reached
+    outcome.odd = world.network.counted
+    outcome.trace = world.digest.hexdigest() if hashed else ""
     return outcome
-
-
-__all__ = ["Outcome", "Role", "Schedule", "play"]

@@ -213,15 +213,18 @@ class World:
         self.turn(host, [])
         self.network.started(number)
 
-    def crash(self, number: int, down: Nanos = -1) -> None:
-        """Kill a process at once; start it again after `down`, unless that is negative."""
+    def crash(self, number: int, down: Nanos = -1, kept: int = -1) -> None:
+        """Kill a process at once; start it again after `down`, unless that is negative.
+
+        Of the writes that were not durable, the first `kept` are; −1: any number of them.
+        """
         host = self.hosts[number]
         if host.peer is None:
             return
         self.checkers.crashing(host, host.peer)
         host.peer = None
         volume = host.volume
-        kept = self.disk_dice.between(0, len(volume.queue))
+        kept = self.disk_dice.between(0, len(volume.queue)) if kept < 0 else kept
         if volume.crash(kept):
             self.reach("unsynced_tail_lost")
             if self.disk_dice.chance(0.5):

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from bazaar_peer.core.events import Event, LinkLost, LinkUp
-from bazaar_peer.core.messages import Append, Message, NotTrader, Poll
+from bazaar_peer.core.messages import Chunk, Message, NotTrader, Poll
 from bazaar_peer.core.types import PeerId
 from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.transport import Remote, TcpTransport
@@ -231,10 +231,10 @@ async def test_a_full_link_drops_and_counts() -> None:
         assert connection.transport is not None
         big = b"x" * (16 * 1024 * 1024)
         for _ in range(6):
-            a.send((B,), Append(1, 1, 0, 0, 0, [big], {}))
+            a.send((B,), Chunk(1, 0, 0, [big]))
 
-        assert a.counts["messages_dropped"] > 0
         connection.abort()
         released.set()
+        assert a.counts["messages_dropped"] > 0
     server.close()
     await server.wait_closed()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -33,7 +35,7 @@ ORDER = {"item": "salt", "quantity": 2}
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - anything may make it true
             await asyncio.sleep(0)
 
 
@@ -220,6 +222,21 @@ async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: 
         assert response.status == 200
 
 
+async def test_what_was_accepted_before_a_stall_is_closed_when_it_begins(served: Served) -> None:
+    """A real stopped process showed it: accepted and begun are two turns of the loop."""
+    accepted = served.port._connection()
+    served.port._stalled()
+    ours, theirs = socket.socketpair()
+    ours.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    await served.driver.loop.connect_accepted_socket(lambda: accepted, theirs)
+
+    ours.setblocking(False)
+    with suppress(ConnectionResetError):
+        assert await served.driver.loop.sock_recv(ours, 100) == b""
+    ours.close()
+
+
 async def test_too_many_connections_are_refused_in_words(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +295,8 @@ async def test_a_session_socket_resumes(served: Served) -> None:
 
 async def test_a_session_socket_is_not_read_beyond_its_bound(served: Served) -> None:
     url = served.url + "/v1/session?session=77"
-    async with served.session.ws_connect(url) as socket:
+    wait = aiohttp.ClientWSTimeout(ws_close=0.01)
+    async with served.session.ws_connect(url, timeout=wait) as socket:
         await socket.receive_json()
         served.core.silent = True
         for number in range(1, 2001):
@@ -355,7 +373,7 @@ async def test_events_of_one_turn_are_handled_in_one_call(served: Served) -> Non
         turns.append(len(events))
         return handle(events, now)
 
-    served.core.handle = counted  # type: ignore[method-assign, assignment]
+    served.core.handle = counted  # type: ignore[method-assign]
     for request in range(100):
         command = Command(request=request, kind=0, body=b"", client="a", deadline=0)
         served.driver.submit(command)

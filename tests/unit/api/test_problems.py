@@ -11,49 +11,84 @@ from bazaar_peer.core.outcomes import Status
 from .conftest import Served
 
 ORDER = {"item": "salt", "quantity": 1}
-O, D, W = "/v1/orders", "/v1/deposits", "/v1/withdrawals"
+ORDERS, D, W = "/v1/orders", "/v1/deposits", "/v1/withdrawals"
 JSON = {"Content-Type": "application/json"}
 
 # name: method, path, body, headers, status, field
 REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
-    "no JSON": ("POST", O, b"{", JSON, 400, ""),
-    "not UTF-8": ("POST", O, b'{"item":"\xff"}', JSON, 400, ""),
-    "no object": ("POST", O, b"[]", JSON, 400, ""),
-    "deep nesting": ("POST", O, b"[" * 60000, JSON, 400, ""),
-    "empty body": ("POST", O, b"", JSON, 400, ""),
-    "missing field": ("POST", O, {"item": "salt"}, {}, 400, "quantity"),
-    "unknown field": ("POST", O, {**ORDER, "price": 1}, {}, 400, "price"),
-    "quantity 0": ("POST", O, {**ORDER, "quantity": 0}, {}, 400, "quantity"),
-    "quantity over 10^6": ("POST", O, {**ORDER, "quantity": 1000001}, {}, 400, "quantity"),
-    "quantity no integer": ("POST", O, {**ORDER, "quantity": 1.5}, {}, 400, "quantity"),
-    "quantity a boolean": ("POST", O, {**ORDER, "quantity": True}, {}, 400, "quantity"),
-    "quantity a word": ("POST", O, {**ORDER, "quantity": "1"}, {}, 400, "quantity"),
-    "quantity beyond 64 bits": ("POST", O, {**ORDER, "quantity": 10**30}, {}, 400, "quantity"),
-    "item in capitals": ("POST", O, {**ORDER, "item": "Salt"}, {}, 400, "item"),
-    "item with a newline": ("POST", O, {**ORDER, "item": "salt\n"}, {}, 400, "item"),
-    "item too long": ("POST", O, {**ORDER, "item": "a" * 33}, {}, 400, "item"),
-    "buyer no name": ("POST", O, {**ORDER, "buyer": "<b>"}, {}, 400, "buyer"),
-    "buyer null": ("POST", O, {**ORDER, "buyer": None}, {}, 400, "buyer"),
+    "no JSON": ("POST", ORDERS, b"{", JSON, 400, ""),
+    "not UTF-8": ("POST", ORDERS, b'{"item":"\xff"}', JSON, 400, ""),
+    "no object": ("POST", ORDERS, b"[]", JSON, 400, ""),
+    "deep nesting": ("POST", ORDERS, b"[" * 60000, JSON, 400, ""),
+    "empty body": ("POST", ORDERS, b"", JSON, 400, ""),
+    "missing field": ("POST", ORDERS, {"item": "salt"}, {}, 400, "quantity"),
+    "unknown field": ("POST", ORDERS, {**ORDER, "price": 1}, {}, 400, "price"),
+    "quantity 0": ("POST", ORDERS, {**ORDER, "quantity": 0}, {}, 400, "quantity"),
+    "quantity over 10^6": ("POST", ORDERS, {**ORDER, "quantity": 1000001}, {}, 400, "quantity"),
+    "quantity no integer": ("POST", ORDERS, {**ORDER, "quantity": 1.5}, {}, 400, "quantity"),
+    "quantity a boolean": ("POST", ORDERS, {**ORDER, "quantity": True}, {}, 400, "quantity"),
+    "quantity a word": ("POST", ORDERS, {**ORDER, "quantity": "1"}, {}, 400, "quantity"),
+    "quantity beyond 64 bits": ("POST", ORDERS, {**ORDER, "quantity": 10**30}, {}, 400, "quantity"),
+    "item in capitals": ("POST", ORDERS, {**ORDER, "item": "Salt"}, {}, 400, "item"),
+    "item with a newline": ("POST", ORDERS, {**ORDER, "item": "salt\n"}, {}, 400, "item"),
+    "item too long": ("POST", ORDERS, {**ORDER, "item": "a" * 33}, {}, 400, "item"),
+    "buyer no name": ("POST", ORDERS, {**ORDER, "buyer": "<b>"}, {}, 400, "buyer"),
+    "buyer null": ("POST", ORDERS, {**ORDER, "buyer": None}, {}, 400, "buyer"),
     "price 0": ("POST", D, {**ORDER, "price": 0}, {}, 400, "price"),
     "price over 10^9": ("POST", D, {**ORDER, "price": 10**9 + 1}, {}, 400, "price"),
     "lot 0 in a body": ("POST", W, {"lot": 0, "quantity": 1}, {}, 400, "lot"),
     "lot no number": ("PATCH", "/v1/lots/x", {"price": 1}, {}, 400, "lot"),
     "lot 0": ("PATCH", "/v1/lots/0", {"price": 1}, {}, 400, "lot"),
-    "client with a space": ("POST", O, ORDER, {"Bazaar-Client": "a b"}, 400, "Bazaar-Client"),
-    "client empty": ("POST", O, ORDER, {"Bazaar-Client": ""}, 400, "Bazaar-Client"),
-    "key too long": ("POST", O, ORDER, {"Idempotency-Key": "k" * 65}, 400, "Idempotency-Key"),
-    "key empty": ("POST", O, ORDER, {"Idempotency-Key": ""}, 400, "Idempotency-Key"),
-    "deadline too short": ("POST", O, ORDER, {"Bazaar-Deadline": "0.05"}, 400, "Bazaar-Deadline"),
-    "deadline too long": ("POST", O, ORDER, {"Bazaar-Deadline": "61"}, 400, "Bazaar-Deadline"),
-    "deadline nan": ("POST", O, ORDER, {"Bazaar-Deadline": "nan"}, 400, "Bazaar-Deadline"),
-    "deadline no number": ("POST", O, ORDER, {"Bazaar-Deadline": "soon"}, 400, "Bazaar-Deadline"),
-    "index negative": ("POST", O, ORDER, {"Bazaar-Index": "-1"}, 400, "Bazaar-Index"),
-    "index beyond 64 bits": ("POST", O, ORDER, {"Bazaar-Index": "9" * 19}, 400, "Bazaar-Index"),
-    "session without number": ("POST", O, ORDER, {"Bazaar-Session": "5"}, 400, "Bazaar-Number"),
-    "number without session": ("POST", O, ORDER, {"Bazaar-Number": "5"}, 400, "Bazaar-Session"),
-    "session 0": ("POST", O, ORDER, {"Bazaar-Session": "0"}, 400, "Bazaar-Session"),
+    "client with a space": ("POST", ORDERS, ORDER, {"Bazaar-Client": "a b"}, 400, "Bazaar-Client"),
+    "client empty": ("POST", ORDERS, ORDER, {"Bazaar-Client": ""}, 400, "Bazaar-Client"),
+    "key too long": ("POST", ORDERS, ORDER, {"Idempotency-Key": "k" * 65}, 400, "Idempotency-Key"),
+    "key empty": ("POST", ORDERS, ORDER, {"Idempotency-Key": ""}, 400, "Idempotency-Key"),
+    "deadline too short": (
+        "POST",
+        ORDERS,
+        ORDER,
+        {"Bazaar-Deadline": "0.05"},
+        400,
+        "Bazaar-Deadline",
+    ),
+    "deadline too long": ("POST", ORDERS, ORDER, {"Bazaar-Deadline": "61"}, 400, "Bazaar-Deadline"),
+    "deadline nan": ("POST", ORDERS, ORDER, {"Bazaar-Deadline": "nan"}, 400, "Bazaar-Deadline"),
+    "deadline no number": (
+        "POST",
+        ORDERS,
+        ORDER,
+        {"Bazaar-Deadline": "soon"},
+        400,
+        "Bazaar-Deadline",
+    ),
+    "index negative": ("POST", ORDERS, ORDER, {"Bazaar-Index": "-1"}, 400, "Bazaar-Index"),
+    "index beyond 64 bits": (
+        "POST",
+        ORDERS,
+        ORDER,
+        {"Bazaar-Index": "9" * 19},
+        400,
+        "Bazaar-Index",
+    ),
+    "session without number": (
+        "POST",
+        ORDERS,
+        ORDER,
+        {"Bazaar-Session": "5"},
+        400,
+        "Bazaar-Number",
+    ),
+    "number without session": (
+        "POST",
+        ORDERS,
+        ORDER,
+        {"Bazaar-Number": "5"},
+        400,
+        "Bazaar-Session",
+    ),
+    "session 0": ("POST", ORDERS, ORDER, {"Bazaar-Session": "0"}, 400, "Bazaar-Session"),
     "floor no number": (
-        *("POST", O, ORDER),
+        *("POST", ORDERS, ORDER),
         {"Bazaar-Session": "1", "Bazaar-Number": "1", "Bazaar-Floor": "x"},
         *(400, "Bazaar-Floor"),
     ),
@@ -62,14 +97,14 @@ REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
         {"Bazaar-Session": "1", "Bazaar-Number": "1"},
         *(400, "Bazaar-Session"),
     ),
-    "batch empty": ("POST", O + "/batch", {"orders": []}, {}, 400, "orders"),
+    "batch empty": ("POST", ORDERS + "/batch", {"orders": []}, {}, 400, "orders"),
     "batch of 257": (
-        *("POST", O + "/batch", {"orders": [{**ORDER, "key": "k"}] * 257}),
+        *("POST", ORDERS + "/batch", {"orders": [{**ORDER, "key": "k"}] * 257}),
         *({}, 400, "orders"),
     ),
-    "batch without a key": ("POST", O + "/batch", {"orders": [ORDER]}, {}, 400, "key"),
+    "batch without a key": ("POST", ORDERS + "/batch", {"orders": [ORDER]}, {}, 400, "key"),
     "batch key no token": (
-        *("POST", O + "/batch", {"orders": [{**ORDER, "key": "a b"}]}),
+        *("POST", ORDERS + "/batch", {"orders": [{**ORDER, "key": "a b"}]}),
         *({}, 400, "orders[0].key"),
     ),
     "key to look up": ("GET", "/v1/commands/a%20b", None, {}, 400, "key"),
@@ -82,16 +117,23 @@ REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
     "limit": ("GET", "/v1/journal?limit=1001", None, {}, 400, "limit"),
     "path unknown": ("GET", "/v1/nothing", None, {}, 404, ""),
     "root": ("GET", "/", None, {}, 404, ""),
-    "method": ("GET", O, None, {}, 405, ""),
-    "other content": ("POST", O, b"item=salt", {"Content-Type": "text/plain"}, 415, "Content-Type"),
+    "method": ("GET", ORDERS, None, {}, 405, ""),
+    "other content": (
+        "POST",
+        ORDERS,
+        b"item=salt",
+        {"Content-Type": "text/plain"},
+        415,
+        "Content-Type",
+    ),
     "compressed": (
-        *("POST", O, b"x", {**JSON, "Content-Encoding": "gzip"}),
+        *("POST", ORDERS, b"x", {**JSON, "Content-Encoding": "gzip"}),
         *(415, "Content-Encoding"),
     ),
-    "over 64 KiB": ("POST", O, b" " * 65537, JSON, 413, ""),
-    "batch over 256 KiB": ("POST", O + "/batch", b" " * 262145, JSON, 413, ""),
+    "over 64 KiB": ("POST", ORDERS, b" " * 65537, JSON, 413, ""),
+    "batch over 256 KiB": ("POST", ORDERS + "/batch", b" " * 262145, JSON, 413, ""),
     "no handshake": ("GET", "/v1/session", None, {}, 400, "Upgrade"),
-    "expectation": ("POST", O, ORDER, {"Expect": "a miracle"}, 417, ""),
+    "expectation": ("POST", ORDERS, ORDER, {"Expect": "a miracle"}, 417, ""),
     "successor no member": ("POST", "/v1/resign", {"successor": 7}, {}, 400, "successor"),
 }
 
@@ -114,7 +156,7 @@ async def test_a_wrong_request_is_answered_with_a_problem_that_names_the_field(
 
 
 async def test_405_names_the_methods_that_are_allowed(served: Served) -> None:
-    _, _, headers = await served.ask("GET", O)
+    _, _, headers = await served.ask("GET", ORDERS)
 
     assert headers["Allow"] == "POST"
 
@@ -141,7 +183,7 @@ async def test_what_came_to_no_result_is_a_problem(served: Served, status: Statu
     served.core.status = status
     code, retry = OUTCOMES[status]
 
-    found, problem, headers = await served.ask("POST", O, ORDER)
+    found, problem, headers = await served.ask("POST", ORDERS, ORDER)
 
     assert (found, problem["status"]) == (code, code)
     assert ("Retry-After" in headers) == retry
@@ -152,7 +194,7 @@ async def test_what_came_to_no_result_is_a_problem(served: Served, status: Statu
 async def test_a_full_peer_answers_429_before_anything_is_sent(served: Served) -> None:
     served.driver._requests_max = 0
 
-    found, _, headers = await served.ask("POST", O, ORDER)
+    found, _, headers = await served.ask("POST", ORDERS, ORDER)
 
     assert found == 429
     assert headers["Retry-After"] == "1"

@@ -1,0 +1,132 @@
+"""The peer's books: what is appended, committed and applied, and what of it may be forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.effects import Effect, Prune, SaveCheckpoint
+from bazaar_peer.core.types import Nanos, PeerId, Role, Settings
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.durability import DiskQueue
+    from bazaar_peer.core.ingress import Ingress
+    from bazaar_peer.core.journal import Journal
+    from bazaar_peer.core.state import State
+    from bazaar_peer.core.trader import Trader
+    from bazaar_peer.core.vector_clock import VectorClock
+
+APPLY_MAX = 2000
+"""Entries applied in one step at most, so that no step outlasts a heartbeat interval (N8)."""
+
+
+class Ledger:
+    """The part of `Peer` that keeps journal, commit index, state and checkpoints in step."""
+
+    me: PeerId
+    settings: Settings
+    now: Nanos
+    role: Role
+    effects: list[Effect]
+    journal: Journal
+    disk: DiskQueue
+    clock: VectorClock
+    state: State
+    ingress: Ingress
+    trader_role: Trader
+    members: msg.MembersChanged
+    voters: tuple[PeerId, ...]
+    commit: int
+    heard_commit: int
+    saved_index: int
+    keep_index: int
+    checkpoint_bytes: int
+    grown_bytes: int
+    saving: bool
+    backlog: bool
+
+    def note(self, kind: str, **fields: int | str) -> None:
+        """Tell telemetry; `Peer` does."""
+        raise NotImplementedError
+
+    def halt(self, reason: str) -> None:
+        """Stop for good; `Peer` does."""
+        raise NotImplementedError
+
+    def members_changed(self) -> None:
+        """Count over other members from now on (R9); `Peer` does."""
+        raise NotImplementedError
+
+    def truncate(self, after: int) -> None:
+        """Drop a conflicting suffix; at or below the commit index that is fatal (R6)."""
+        if after < self.commit:
+            self.halt(f"asked to drop entries behind {after}, but {self.commit} are committed")
+            return
+        self.note("truncated", after=after, last=self.journal.last[1])
+        self.journal.truncate(after)
+        self.disk.truncate(after, self.now)
+        self.members_changed()
+
+    def add_record(self, stored: msg.Stored, record: msg.Record) -> None:
+        """Append to the journal, in memory now and on disk in order."""
+        self.journal.append(stored, record)
+        self.disk.append(stored, self.now)
+        self.clock.merge(record.clock)
+        if self.journal.members is not self.members:
+            self.members_changed()
+
+    def commit_to(self, index: int) -> None:
+        """Take note that the journal is committed up to here, and apply it."""
+        if index > self.commit:
+            self.commit = index
+            self.heard_commit = max(self.heard_commit, index)
+            self.apply()
+
+    def apply(self) -> None:
+        """Apply what is committed, a bounded slice; the next turn goes on with the rest."""
+        applied = 0
+        while (stored := self._applicable()) and applied < APPLY_MAX:
+            record = self.journal.entries_of(stored)
+            reigns = self.role is Role.TRADER
+            wanted = None if reigns else self.ingress.sessions_waiting()
+            answers = self.state.apply(record, stored.chain, wanted)
+            applied += len(record.entries)
+            if answers:
+                self.ingress.answered(answers)
+            if reigns:
+                self.trader_role.applied(answers)
+            self._maybe_checkpoint(stored)
+        self.backlog = stored is not None
+        if applied:
+            self.ingress.state_advanced()
+
+    def _applicable(self) -> msg.Stored | None:
+        if self.state.index >= self.commit:
+            return None
+        stored = self.journal.next_behind(self.state.index)
+        return stored if stored is not None and stored.last <= self.commit else None
+
+    def _maybe_checkpoint(self, stored: msg.Stored) -> None:
+        """Begin a checkpoint every so many entries, peers in turn, and not more than is worth it.
+
+        Writing the state costs as much as its size: a checkpoint that waits until the journal has
+        grown by the size of the last one costs a constant share of the work.
+        """
+        self.grown_bytes += len(stored.blob)
+        every = self.settings.checkpoint_entries
+        turn = every * self.me // max(1, len(self.voters))
+        if (stored.last + turn) // every == (stored.first - 1 + turn) // every:
+            return
+        if not self.saving and self.grown_bytes >= self.checkpoint_bytes:
+            self.saving, self.grown_bytes = True, 0
+            state = self.state
+            self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
+
+    def prune(self) -> None:
+        """Forget records behind checkpoint and slowest follower, whichever is lower (C1)."""
+        to = min(self.saved_index, self.state.index)
+        if self.journal.bytes <= self.settings.journal_max_bytes:
+            to = min(to, self.keep_index)
+        if to > self.journal.base[1]:
+            self.journal.prune(to)
+            self.effects.append(Prune(self.journal.base[1]))

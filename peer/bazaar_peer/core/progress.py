@@ -1,0 +1,21 @@
+"""How far one follower has come in one reign."""
+
+from __future__ import annotations
+
+from bazaar_peer.core.types import Nanos
+
+
+class Progress:
+    """What the trader knows of one follower in this reign; all starts at 0 (R5)."""
+
+    __slots__ = ("accepted_at", "flying", "match", "moved_at", "next", "round")
+
+    def __init__(self, next_index: int, now: Nanos) -> None:
+        self.match = 0
+        self.next = next_index
+        self.round = 0
+        self.flying = 0
+        self.accepted_at = now
+        """When the newest Append that it accepted was sent."""
+        self.moved_at = now
+        """When `match` or `next` last moved: without a move what was sent is sent again."""

@@ -1,0 +1,102 @@
+"""What the journal is made of: submissions and the ring's own entries, in records.
+
+A `Record` is one batch, the journal's unit of writing, sending, comparing and truncating: batches
+are never split, so positions in the journal are ends of records.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from bazaar_peer.core.types import Limits
+
+COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER = range(4)
+"""Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot."""
+
+
+class Submission(Struct, frozen=True, array_like=True, tag="s"):
+    """A numbered command on its way into the journal, and the entry it becomes there.
+
+    `number` counts within `session`; `floor` is the lowest number still waited for. `digest` is
+    the body's hash (R13 a, c); `received` the log time at which ingress looked the key up; `stamp`
+    the vector clock made once at ingress (T1), by component. For OPEN_PEER: session = -1 - the
+    peer's component, number = boot number, client = the component's name.
+    """
+
+    session: int
+    number: int
+    floor: int
+    kind: int
+    client: str
+    key: str
+    digest: int
+    received: int
+    stamp: dict[int, int]
+    body: bytes
+
+
+class EpochStarted(Struct, frozen=True, array_like=True, tag="e"):
+    """The first entry of a reign."""
+
+    trader: int
+
+
+class Member(Struct, frozen=True, array_like=True):
+    """A peer of the ring under one incarnation (R14)."""
+
+    id: int
+    incarnation: int
+    voter: bool = True
+
+
+class MembersChanged(Struct, frozen=True, array_like=True, tag="m"):
+    """The members from this entry on (R9); the genesis one also fixes ring, limits and market."""
+
+    members: tuple[Member, ...]
+    ring: str
+    limits: Limits
+    machine: bytes = b""
+    """The machine's own settings, opaque to the core."""
+
+
+class VersionRaised(Struct, frozen=True, array_like=True, tag="v"):
+    """Entries behind this one are applied by this version (U1)."""
+
+    version: int
+
+
+Entry: TypeAlias = Submission | EpochStarted | MembersChanged | VersionRaised
+
+
+class Record(Struct, frozen=True, array_like=True):
+    """One batch: entries `first … first + len(entries) - 1` of `epoch`.
+
+    `committed` is the trader's commit index at the cut (D1: what is known durable); `elapsed_ms`
+    the trader's monotonic milliseconds since its previous record (R13 d). `clock` is the trader's
+    vector clock at the cut: it dominates every stamp in the batch, so that who has the record and
+    merges it once is causally behind all its entries (T5).
+    """
+
+    epoch: int
+    first: int
+    committed: int
+    elapsed_ms: int
+    clock: dict[int, int]
+    entries: list[Entry]
+
+
+class Stored(Struct, frozen=True):
+    """An encoded `Record` with its place; `chain` hash-chains it to all before it (D1)."""
+
+    epoch: int
+    first: int
+    last: int
+    chain: bytes
+    blob: bytes
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_record = msgspec.msgpack.Decoder(Record).decode

@@ -1,0 +1,46 @@
+"""G2: every planted bug is found, by biased schedules or by a named script; else a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from bazaar_peer.simulation.plants import PLANTS, planted
+from bazaar_peer.simulation.run import simulate
+from bazaar_peer.simulation.scripts import SCRIPTS
+
+BUDGET = 250
+BY_SCRIPT = {plant for _, plants in SCRIPTS.values() for plant in plants}
+BY_SCHEDULES = [name for name in PLANTS if name not in BY_SCRIPT]
+
+
+@pytest.mark.parametrize("name", BY_SCHEDULES)
+def test_planted_bug_is_found_by_schedules(name: str) -> None:
+    found = simulate(0, schedules=BUDGET, plant=name, first_only=True).violations
+
+    assert found, f"{BUDGET} schedules do not show {name}"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scenario_holds(name: str) -> None:
+    scenario, _ = SCRIPTS[name]
+
+    scenario()
+
+
+@pytest.mark.parametrize(
+    ("name", "plant"), [(name, plant) for name, (_, all_) in SCRIPTS.items() for plant in all_]
+)
+def test_scenario_shows_the_planted_bug(name: str, plant: str) -> None:
+    scenario, _ = SCRIPTS[name]
+
+    with planted(plant), pytest.raises(Exception):  # noqa: B017, PT011 - a rule or a stated fact
+        scenario()
+
+
+def test_plants_leave_no_trace() -> None:
+    before = simulate(5, schedules=3)
+    with planted("dedupe"):
+        pass
+    after = simulate(5, schedules=3)
+
+    assert (before.events, before.reached) == (after.events, after.reached)
