@@ -433,6 +433,7 @@ def test_suffix_that_nobody_committed_is_dropped(six: Ring) -> None:
     six.heal()
     six.settle()
     six.until(lambda: 1 in six.replies)
+    six.settle()
 
     assert six.noted("truncated")
     assert set(six.values()) == {101}
