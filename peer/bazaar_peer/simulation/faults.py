@@ -30,7 +30,7 @@ class Faults:
             for kind in (
                 "crash pause cut isolate split graph clog stall sync_fails hold fuse majority"
                 " resign most damage"
-            ).split()  # noqa: SIM905 - the same
+            ).split()
         }
         for name, at, kind, arguments in world.plan.faults:
             if world.keeps(name):

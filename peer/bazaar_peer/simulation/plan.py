@@ -159,11 +159,11 @@ FUSES = (
     "epoch_started epoch_started epoch_started reign_begun nominee invested promised follows"
     " truncated checkpoint_installed checkpoint_sent successor_named batch_reordered"
     " submitted_again session_open Chunk Chunk Chunk Chunk Chunk Chunk Chunk"
-).split()  # noqa: SIM905 - the same
+).split()
 HELD = (
     "Append Append Appended Appended IWon Promise Promise Chunk Fetch Nominated Election Submit"
     " Submit Answers AppendRefused Part"
-).split()  # noqa: SIM905 - the same
+).split()
 
 
 def draw_faults(plan: Plan, dice: Dice) -> list[tuple[str, Nanos, str, tuple[Any, ...]]]:

@@ -30,7 +30,7 @@ MUST = tuple(
     mixed_versions crash_between_effects status_other_body status_expired status_keys_full
     status_no_session status_sessions_full session_opened numbers_retried stalled_socket_closed
     exactly_a_majority left
-    """.split()  # noqa: SIM905 - a page of strings otherwise
+    """.split()
 )
 
 

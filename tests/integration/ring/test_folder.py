@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,20 @@ def up(data: Path, *options: object, peers: int = 3, seconds: float = 2.5) -> tu
     return json.loads(done.stdout), done.stderr
 
 
-@pytest.fixture
-def ring_of_three(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def traded() -> Iterator[Path]:
     """The folder of a ring that has traded and was stopped."""
-    data = folder / "ring"
-    told, _ = up(data, "--peers", 3, "--rate", 100)
-    assert told["filled"] > 0
-    return data
+    with tempfile.TemporaryDirectory(prefix="ring-test-") as path:
+        told, _ = up(Path(path) / "ring", "--peers", 3, "--rate", 100)
+        assert told["filled"] > 0
+        yield Path(path) / "ring"
+
+
+@pytest.fixture
+def ring_of_three(traded: Path, folder: Path) -> Path:
+    """A copy of it, to be damaged; what is only set aside on its disks becomes holes."""
+    subprocess.run(["cp", "-a", "--sparse=always", traded, folder / "ring"], check=True)
+    return folder / "ring"
 
 
 def test_run_for_a_time_ends_with_exactly_one_object(ring_of_three: Path) -> None:
