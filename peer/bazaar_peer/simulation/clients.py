@@ -239,6 +239,8 @@ class Clients:
         """No outcome; another attempt is under way already, unless this is final."""
         if status == Status.NO_SESSION and operation.session is not None:
             session = operation.session
+            ended = operation.command["session"] not in self._sessions()
+            must(ended, "R13a", f"{operation.command} is refused, but its session is alive")
             if session.id == operation.command["session"]:
                 session.id, session.next, session.open = 0, 1, {}
                 self._open(session)
@@ -249,6 +251,9 @@ class Clients:
             must(operation.done or not waits, "R13a", f"{operation.command} is out of the window")
         elif status == Status.OTHER_BODY:
             operation.status, operation.done = status, True
+
+    def _sessions(self) -> dict[int, Any]:
+        return dict(self.world.checkers.committed.state.sessions.sessions)
 
     def _read_ready(self, host: Host, operation: Operation) -> None:
         peer = host.peer
