@@ -259,7 +259,7 @@ def dedupe() -> list[Patch]:
 
 @plant
 def overtake() -> list[Patch]:
-    """A promise overtakes the journal: old end reported, the older reign still acknowledged (R4)."""
+    """A promise overtakes the journal, and the older reign is still acknowledged (R4)."""
     grant = Follower.grant
 
     def early(self: Follower, epoch: int, nominee: Any) -> None:
@@ -636,5 +636,3 @@ def queue_forgets() -> list[Patch]:
             self.peer.commit_to(self.peer.journal.last[1])
 
     return [(Trader, "advance", advance)]
-
-
