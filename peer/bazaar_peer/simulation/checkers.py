@@ -174,6 +174,8 @@ class Checkers:
         durable = (hard.promised, hard.promised_to) == (epoch, to)
         must(durable, "R4", f"peer {me} promised ({epoch}, {to}) before that was durable")
         must(epoch >= self.top[me], "S2", f"peer {me} promised {epoch} after {self.top[me]}")
+        if self.reigns.get(epoch) == to:
+            self.given[me][epoch] = to  # R2: a majority invested it, its name replaces another
         other = self.given[me].setdefault(epoch, to)
         must(other == to, "S2", f"peer {me} promised epoch {epoch} to {other} and to {to}")
         self.top[me] = epoch
