@@ -14,7 +14,8 @@ MODULE_LINES, FUNCTION_LINES = 300, 50
 
 LONG_MODULES = {
     "simulation/plants.py": "one planted bug behind the other, each to be read beside its rule",
-    "simulation/world.py": "the one loop that everything simulated hangs on",
+    "simulation/scenarios.py": "one story behind the other, each to be read beside its row",
+    "simulation/clients.py": "all kinds of clients, which share what they check",
 }
 LONG_FUNCTIONS = {
     "core/peer.py:__init__": "what the parts share, listed once",
