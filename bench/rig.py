@@ -99,6 +99,8 @@ class Ring:
             found = await asyncio.to_thread(self.settled)
             if found is not None:
                 return found
+            if self.process.poll() is not None:
+                raise RuntimeError(f"bazaar up ended: {self.errors.read_text()[-800:]}")
             await asyncio.sleep(0.02)
         raise TimeoutError(f"the ring did not settle within {seconds:g} s; logs in {self.data}")
 

@@ -36,6 +36,8 @@ def _wrong(node: ast.AST) -> list[str]:
             return [f"{line}: a float"]
         case ast.BinOp(op=ast.Div()):
             return [f"{line}: divides into a float"]
+        case _:
+            pass
     return []
 
 

@@ -11,14 +11,14 @@ from bazaar_peer.core.messages import Answer, Message, Stored
 from bazaar_peer.core.types import PeerId
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, gc=False, frozen=True):
     """Send to each of `to`; may be lost, never blocks."""
 
     to: tuple[PeerId, ...]
     message: Message
 
 
-class Hard(Struct, frozen=True, array_like=True):
+class Hard(Struct, gc=False, frozen=True, array_like=True):
     """What a peer may never forget beside its journal: promise (S2), boot, clock ticks (T2)."""
 
     promised: int = 0
@@ -27,7 +27,7 @@ class Hard(Struct, frozen=True, array_like=True):
     ticks: int = 0
 
 
-class Recovered(Struct, frozen=True, kw_only=True):
+class Recovered(Struct, gc=False, frozen=True, kw_only=True):
     """What a volume holds, audited by the store, as a peer starts from it."""
 
     hard: Hard
@@ -40,19 +40,19 @@ class Recovered(Struct, frozen=True, kw_only=True):
     """The journal behind the base, in order."""
 
 
-class WriteHard(Struct, frozen=True):
+class WriteHard(Struct, gc=False, frozen=True):
     number: int
     hard: Hard
 
 
-class WriteRecord(Struct, frozen=True):
+class WriteRecord(Struct, gc=False, frozen=True):
     """Append one record to the journal."""
 
     number: int
     record: Stored
 
 
-class Truncate(Struct, frozen=True):
+class Truncate(Struct, gc=False, frozen=True):
     """Drop every record behind index `after`."""
 
     number: int
@@ -71,20 +71,20 @@ class SaveCheckpoint(Struct, frozen=True):
     parts: Iterator[bytes]
 
 
-class Prune(Struct, frozen=True):
+class Prune(Struct, gc=False, frozen=True):
     """Records up to this index are no longer needed (C1); archive them where asked."""
 
     index: int
 
 
-class ReadPart(Struct, frozen=True):
+class ReadPart(Struct, gc=False, frozen=True):
     """Read one part of the newest saved checkpoint for `peer`; answer with `PartRead`."""
 
     peer: PeerId
     number: int
 
 
-class StorePart(Struct, frozen=True):
+class StorePart(Struct, gc=False, frozen=True):
     """Keep a part of a foreign checkpoint in a temporary file; number 0 begins it anew."""
 
     index: int
@@ -92,7 +92,7 @@ class StorePart(Struct, frozen=True):
     data: bytes
 
 
-class InstallCheckpoint(Struct, frozen=True):
+class InstallCheckpoint(Struct, gc=False, frozen=True):
     """Make the stored parts the checkpoint, in order with the writes around it; then `Installed`.
 
     The journal is dropped up to it, or whole if not `keep_suffix` (C3, C5).
@@ -105,7 +105,7 @@ class InstallCheckpoint(Struct, frozen=True):
     keep_suffix: bool
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, gc=False, frozen=True):
     """To a client's request; `answer` None: no committed outcome, `status` says why."""
 
     request: int
@@ -113,24 +113,24 @@ class Reply(Struct, frozen=True):
     answer: Answer | None
 
 
-class ReadReady(Struct, frozen=True):
+class ReadReady(Struct, gc=False, frozen=True):
     """The applied state may be read now for this request."""
 
     request: int
 
 
-class Note(Struct, frozen=True):
+class Note(Struct, gc=False, frozen=True):
     """Telemetry: something worth a log line or a counter. `fields` are plain values."""
 
     kind: str
     fields: dict[str, int | str]
 
 
-class Left(Struct, frozen=True):
+class Left(Struct, gc=False, frozen=True):
     """The peer handed over and owes nobody an answer: the process may exit."""
 
 
-class Halt(Struct, frozen=True):
+class Halt(Struct, gc=False, frozen=True):
     """The process must exit now and start from its disk; nothing after this effect is done."""
 
     reason: str

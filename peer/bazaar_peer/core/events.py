@@ -10,31 +10,31 @@ from bazaar_peer.core.messages import Message
 from bazaar_peer.core.types import Nanos, PeerId
 
 
-class Received(Struct, frozen=True):
+class Received(Struct, gc=False, frozen=True):
     sender: PeerId
     message: Message
 
 
-class LinkUp(Struct, frozen=True):
+class LinkUp(Struct, gc=False, frozen=True):
     """Messages to this peer can be sent (again)."""
 
     peer: PeerId
 
 
-class LinkLost(Struct, frozen=True):
+class LinkLost(Struct, gc=False, frozen=True):
     """The connection closed; `refused`: and a new one was refused at once, which proves a crash."""
 
     peer: PeerId
     refused: bool
 
 
-class DiskDone(Struct, frozen=True):
+class DiskDone(Struct, gc=False, frozen=True):
     """Every write up to and including this number is durable (R4)."""
 
     number: int
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class Command(Struct, gc=False, frozen=True, kw_only=True):
     """A client's request. `session` 0: in this peer's own session, `number` and `floor` unused."""
 
     request: int
@@ -50,7 +50,7 @@ class Command(Struct, frozen=True, kw_only=True):
     """`Bazaar-Index`: act only once this index is applied (T5)."""
 
 
-class Read(Struct, frozen=True, kw_only=True):
+class Read(Struct, gc=False, frozen=True, kw_only=True):
     """Answer with `ReadReady` once `after_index` is applied and, if `linearizable`, R12 holds."""
 
     request: int
@@ -59,13 +59,13 @@ class Read(Struct, frozen=True, kw_only=True):
     after_index: int = 0
 
 
-class Forget(Struct, frozen=True):
+class Forget(Struct, gc=False, frozen=True):
     """The client of this request hung up: no reply is wanted."""
 
     request: int
 
 
-class CheckpointSaved(Struct, frozen=True):
+class CheckpointSaved(Struct, gc=False, frozen=True):
     """The checkpoint at this index is durable and can be read; `size` in bytes."""
 
     epoch: int
@@ -73,7 +73,7 @@ class CheckpointSaved(Struct, frozen=True):
     size: int
 
 
-class PartRead(Struct, frozen=True):
+class PartRead(Struct, gc=False, frozen=True):
     """Answer to the effect `ReadPart`; `data` empty: the checkpoint is gone."""
 
     peer: PeerId
@@ -84,20 +84,20 @@ class PartRead(Struct, frozen=True):
     data: bytes
 
 
-class Installed(Struct, frozen=True):
+class Installed(Struct, gc=False, frozen=True):
     """The checkpoint that came from another peer is durable under its final name (C5)."""
 
     index: int
 
 
-class Resign(Struct, frozen=True):
+class Resign(Struct, gc=False, frozen=True):
     """Hand over (R11). `leaving`: and stop afterwards. `successor` -1: the most caught up."""
 
     leaving: bool
     successor: int = -1
 
 
-class Tick(Struct, frozen=True):
+class Tick(Struct, gc=False, frozen=True):
     """A deadline passed; nothing else happened."""
 
 

@@ -29,7 +29,7 @@ from bazaar_peer.core.records import encode as encode
 # ---- nomination ------------------------------------------------------------------------------
 
 
-class Standing(Struct, frozen=True, array_like=True):
+class Standing(Struct, gc=False, frozen=True, array_like=True):
     """A member's line in a tally."""
 
     id: int
@@ -38,7 +38,7 @@ class Standing(Struct, frozen=True, array_like=True):
     leaving: bool = False
 
 
-class Election(Struct, frozen=True, array_like=True, tag=1):
+class Election(Struct, gc=False, frozen=True, array_like=True, tag=1):
     """The ring's token (N1)."""
 
     replaces: int
@@ -47,14 +47,14 @@ class Election(Struct, frozen=True, array_like=True, tag=1):
     tally: tuple[Standing, ...]
 
 
-class TokenTaken(Struct, frozen=True, array_like=True, tag=2):
+class TokenTaken(Struct, gc=False, frozen=True, array_like=True, tag=2):
     """Hop acknowledgement: the receiver has the token now."""
 
     initiator: int
     token: int
 
 
-class TraderAlive(Struct, frozen=True, array_like=True, tag=3):
+class TraderAlive(Struct, gc=False, frozen=True, array_like=True, tag=3):
     """Answer to `Election` or `IWon` by who still hears a trader (N3)."""
 
     epoch: int
@@ -62,7 +62,7 @@ class TraderAlive(Struct, frozen=True, array_like=True, tag=3):
     """`replaces` of the token or epoch of the `IWon` that this answers."""
 
 
-class Nominated(Struct, frozen=True, array_like=True, tag=4):
+class Nominated(Struct, gc=False, frozen=True, array_like=True, tag=4):
     """To the nominee: the tally wants it; `transfer` = epoch of the trader handing over, or 0."""
 
     replaces: int
@@ -70,13 +70,13 @@ class Nominated(Struct, frozen=True, array_like=True, tag=4):
     tally: tuple[Standing, ...]
 
 
-class Poll(Struct, frozen=True, array_like=True, tag=5):
+class Poll(Struct, gc=False, frozen=True, array_like=True, tag=5):
     """Direct question to every member after a failed token (N4)."""
 
     token: int
 
 
-class PollAnswer(Struct, frozen=True, array_like=True, tag=6):
+class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
     token: int
     standing: Standing
     hears: bool
@@ -85,12 +85,12 @@ class PollAnswer(Struct, frozen=True, array_like=True, tag=6):
 # ---- investiture -----------------------------------------------------------------------------
 
 
-class IWon(Struct, frozen=True, array_like=True, tag=10):
+class IWon(Struct, gc=False, frozen=True, array_like=True, tag=10):
     epoch: int
     transfer: int
 
 
-class Promise(Struct, frozen=True, array_like=True, tag=11):
+class Promise(Struct, gc=False, frozen=True, array_like=True, tag=11):
     """A durable promise, and where the promiser's journal ends at that place of its disk queue."""
 
     epoch: int
@@ -99,13 +99,13 @@ class Promise(Struct, frozen=True, array_like=True, tag=11):
     members: tuple[Member, ...]
 
 
-class Refused(Struct, frozen=True, array_like=True, tag=12):
+class Refused(Struct, gc=False, frozen=True, array_like=True, tag=12):
     """A message of a lower epoch; names the epoch promised."""
 
     epoch: int
 
 
-class Fetch(Struct, frozen=True, array_like=True, tag=13):
+class Fetch(Struct, gc=False, frozen=True, array_like=True, tag=13):
     """A nominee asks the best journal's owner for what lies behind a position (R8)."""
 
     epoch: int
@@ -113,7 +113,7 @@ class Fetch(Struct, frozen=True, array_like=True, tag=13):
     after_index: int
 
 
-class Chunk(Struct, frozen=True, array_like=True, tag=14):
+class Chunk(Struct, gc=False, frozen=True, array_like=True, tag=14):
     """Answer to `Fetch`: records behind `prev`, or a `hint` ≥ 0: no match there, ask from hint."""
 
     epoch: int
@@ -126,7 +126,7 @@ class Chunk(Struct, frozen=True, array_like=True, tag=14):
 # ---- replication -----------------------------------------------------------------------------
 
 
-class Append(Struct, frozen=True, array_like=True, tag=20):
+class Append(Struct, gc=False, frozen=True, array_like=True, tag=20):
     """Records behind `prev`, or none: a heartbeat; `round` counts a reign's Appends (R5).
 
     `keep`: records behind this index may still be asked for by a slow follower (C1).
@@ -142,7 +142,7 @@ class Append(Struct, frozen=True, array_like=True, tag=20):
     clock: dict[int, int]
 
 
-class Appended(Struct, frozen=True, array_like=True, tag=21):
+class Appended(Struct, gc=False, frozen=True, array_like=True, tag=21):
     """Durable up to `match` of this reign's journal; newest round seen; hash at an index (H1)."""
 
     epoch: int
@@ -154,7 +154,7 @@ class Appended(Struct, frozen=True, array_like=True, tag=21):
     hash: int
 
 
-class AppendRefused(Struct, frozen=True, array_like=True, tag=22):
+class AppendRefused(Struct, gc=False, frozen=True, array_like=True, tag=22):
     """The journal does not match at prev; `hint` is a place where it may."""
 
     epoch: int
@@ -162,7 +162,7 @@ class AppendRefused(Struct, frozen=True, array_like=True, tag=22):
     hint: int
 
 
-class Part(Struct, frozen=True, array_like=True, tag=23):
+class Part(Struct, gc=False, frozen=True, array_like=True, tag=23):
     """A part of the checkpoint at (base_epoch, base_index), for who lacks pruned records (C4)."""
 
     epoch: int
@@ -173,13 +173,13 @@ class Part(Struct, frozen=True, array_like=True, tag=23):
     data: bytes
 
 
-class PartTaken(Struct, frozen=True, array_like=True, tag=24):
+class PartTaken(Struct, gc=False, frozen=True, array_like=True, tag=24):
     epoch: int
     base_index: int
     number: int
 
 
-class StateDiffers(Struct, frozen=True, array_like=True, tag=25):
+class StateDiffers(Struct, gc=False, frozen=True, array_like=True, tag=25):
     """A majority has another state hash at this index: rebuild (H1)."""
 
     epoch: int
@@ -189,14 +189,14 @@ class StateDiffers(Struct, frozen=True, array_like=True, tag=25):
 # ---- requests --------------------------------------------------------------------------------
 
 
-class Submit(Struct, frozen=True, array_like=True, tag=30):
+class Submit(Struct, gc=False, frozen=True, array_like=True, tag=30):
     """`clock` dominates the stamps of all submissions in it."""
 
     submissions: list[Submission]
     clock: dict[int, int]
 
 
-class Answer(Struct, frozen=True, array_like=True):
+class Answer(Struct, gc=False, frozen=True, array_like=True):
     """The outcome of a committed submission; `status` as in outcomes.py, `body` the machine's."""
 
     session: int
@@ -214,7 +214,7 @@ def answer_of(name: tuple[int, int], outcome: tuple[int, int, int, int, bytes]) 
     return Answer(name[0], name[1], digest, status, index, epoch, body)
 
 
-class Answers(Struct, frozen=True, array_like=True, tag=31):
+class Answers(Struct, gc=False, frozen=True, array_like=True, tag=31):
     """`commit` lets the ingress peer apply what its client was told."""
 
     epoch: int
@@ -222,18 +222,18 @@ class Answers(Struct, frozen=True, array_like=True, tag=31):
     answers: list[Answer]
 
 
-class NotTrader(Struct, frozen=True, array_like=True, tag=32):
+class NotTrader(Struct, gc=False, frozen=True, array_like=True, tag=32):
     """Never forwarded again: whoever asked waits for a reign (R13 e, row 52)."""
 
     epoch: int
     hint: int
 
 
-class ReadIndex(Struct, frozen=True, array_like=True, tag=33):
+class ReadIndex(Struct, gc=False, frozen=True, array_like=True, tag=33):
     read: int
 
 
-class ReadAt(Struct, frozen=True, array_like=True, tag=34):
+class ReadAt(Struct, gc=False, frozen=True, array_like=True, tag=34):
     """A read that was asked before this answer may be served once `index` is applied (R12)."""
 
     read: int

@@ -17,7 +17,7 @@ COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER = range(4)
 """Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot."""
 
 
-class Submission(Struct, frozen=True, array_like=True, tag="s"):
+class Submission(Struct, gc=False, frozen=True, array_like=True, tag="s"):
     """A numbered command on its way into the journal, and the entry it becomes there.
 
     `number` counts within `session`; `floor` is the lowest number still waited for. `digest` is
@@ -38,13 +38,13 @@ class Submission(Struct, frozen=True, array_like=True, tag="s"):
     body: bytes
 
 
-class EpochStarted(Struct, frozen=True, array_like=True, tag="e"):
+class EpochStarted(Struct, gc=False, frozen=True, array_like=True, tag="e"):
     """The first entry of a reign."""
 
     trader: int
 
 
-class Member(Struct, frozen=True, array_like=True):
+class Member(Struct, gc=False, frozen=True, array_like=True):
     """A peer of the ring under one incarnation (R14)."""
 
     id: int
@@ -52,7 +52,7 @@ class Member(Struct, frozen=True, array_like=True):
     voter: bool = True
 
 
-class MembersChanged(Struct, frozen=True, array_like=True, tag="m"):
+class MembersChanged(Struct, gc=False, frozen=True, array_like=True, tag="m"):
     """The members from this entry on (R9); the genesis one also fixes ring, limits and market."""
 
     members: tuple[Member, ...]
@@ -62,7 +62,7 @@ class MembersChanged(Struct, frozen=True, array_like=True, tag="m"):
     """The machine's own settings, opaque to the core."""
 
 
-class VersionRaised(Struct, frozen=True, array_like=True, tag="v"):
+class VersionRaised(Struct, gc=False, frozen=True, array_like=True, tag="v"):
     """Entries behind this one are applied by this version (U1)."""
 
     version: int
@@ -71,7 +71,7 @@ class VersionRaised(Struct, frozen=True, array_like=True, tag="v"):
 Entry: TypeAlias = Submission | EpochStarted | MembersChanged | VersionRaised
 
 
-class Record(Struct, frozen=True, array_like=True):
+class Record(Struct, gc=False, frozen=True, array_like=True):
     """One batch: entries `first … first + len(entries) - 1` of `epoch`.
 
     `committed` is the trader's commit index at the cut (D1: what is known durable); `elapsed_ms`
@@ -88,7 +88,7 @@ class Record(Struct, frozen=True, array_like=True):
     entries: list[Entry]
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, gc=False, frozen=True):
     """An encoded `Record` with its place; `chain` hash-chains it to all before it (D1)."""
 
     epoch: int

@@ -40,10 +40,6 @@ FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 FAR: Nanos = 1 << 62
 
 
-FEW = 8
-"""A trader's group of so few entries is synced in the loop too: two thread switches cost more."""
-
-
 class Core(Protocol):
     """What the driver needs of a core's `Peer`."""
 
@@ -52,15 +48,6 @@ class Core(Protocol):
 
     @property
     def is_trader(self) -> bool: ...
-
-
-def _entries(effects: list[DiskEffect]) -> int:
-    """Count the entries that a group writes."""
-    count = 0
-    for effect in effects:
-        if type(effect) is fx.WriteRecord:
-            count += effect.record.last - effect.record.first + 1
-    return count
 
 
 class Busy(Exception):  # noqa: N818 - an answer, not a fault
@@ -248,7 +235,7 @@ class Driver:
                     disk.append(effect)
         if not disk:
             return []
-        return self.disk.put(disk, inline=not self._peer.is_trader or _entries(disk) <= FEW)
+        return self.disk.put(disk, inline=not self._peer.is_trader)
 
     def _note(self, note: fx.Note) -> None:
         self.counts[note.kind] += 1

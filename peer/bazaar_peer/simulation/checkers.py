@@ -21,7 +21,8 @@ from bazaar_peer.simulation.violation import Violation, must
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 
 class Checkers:
@@ -135,16 +136,15 @@ class Checkers:
 
     def sent(self, host: Host, effect: ef.Send) -> None:
         message = effect.message
-        kind = type(message)
-        if kind is msg.Append:
+        if isinstance(message, msg.Append):
             self._append(host, message)
-        elif kind is msg.Appended:
+        elif isinstance(message, msg.Appended):
             self._acknowledged(host, effect.to[0], message)
-        elif kind is msg.Promise:
+        elif isinstance(message, msg.Promise):
             self._promised(host, message.epoch, effect.to[0])
-        elif kind is msg.IWon:
+        elif isinstance(message, msg.IWon):
             self._promised(host, message.epoch, host.id)
-        elif kind is msg.Submit:
+        elif isinstance(message, msg.Submit):
             self._submitted(host, message)
 
     def _append(self, host: Host, message: msg.Append) -> None:
@@ -174,6 +174,8 @@ class Checkers:
         durable = (hard.promised, hard.promised_to) == (epoch, to)
         must(durable, "R4", f"peer {me} promised ({epoch}, {to}) before that was durable")
         must(epoch >= self.top[me], "S2", f"peer {me} promised {epoch} after {self.top[me]}")
+        if self.reigns.get(epoch) == to:
+            self.given[me][epoch] = to  # R2: a majority invested it, its name replaces another
         other = self.given[me].setdefault(epoch, to)
         must(other == to, "S2", f"peer {me} promised epoch {epoch} to {other} and to {to}")
         self.top[me] = epoch

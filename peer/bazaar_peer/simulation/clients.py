@@ -1,10 +1,13 @@
-"""Clients: keyed ones that send the same key again through any peer, sessions with numbers and
-floors, readers. What they were told is compared with what was committed; when it was told gives the
-history that history.py judges.
+"""Clients: keyed ones, sessions with numbers and floors, readers.
+
+Keyed clients send the same key again through any peer, also beside the first attempt. What they
+were told is compared with what was committed; when it was told gives the history that history.py
+judges.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,16 +23,14 @@ from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.violation import Violation, must
 
 if TYPE_CHECKING:
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 FINAL = {Status.OK, Status.OTHER_BODY, Status.NO_SESSION, Status.OUT_OF_WINDOW}
 
 
 class Operation:
     """One command or read of a client, over all its attempts."""
-
-    __slots__ = ("attempts", "body", "command", "dice", "done", "epoch", "floor", "give_up", "index",
-                 "invoked", "returned", "session", "status", "value")  # fmt: skip
 
     def __init__(self, command: dict[str, Any], invoked: Nanos, give_up: Nanos, draw: int) -> None:
         self.command = command
@@ -214,7 +215,7 @@ class Clients:
         gone = [r for r, (_, at) in self.requests.items() if at == peer]
         for request in gone:
             operation, _ = self.requests.pop(request)
-            self.world.later(100_000, lambda o=operation: self._attempt(o))
+            self.world.later(100_000, partial(self._attempt, operation))
 
     # ---- answers ----
 
@@ -238,6 +239,8 @@ class Clients:
         """No outcome; another attempt is under way already, unless this is final."""
         if status == Status.NO_SESSION and operation.session is not None:
             session = operation.session
+            ended = operation.command["session"] not in self._sessions()
+            must(ended, "R13a", f"{operation.command} is refused, but its session is alive")
             if session.id == operation.command["session"]:
                 session.id, session.next, session.open = 0, 1, {}
                 self._open(session)
@@ -248,6 +251,9 @@ class Clients:
             must(operation.done or not waits, "R13a", f"{operation.command} is out of the window")
         elif status == Status.OTHER_BODY:
             operation.status, operation.done = status, True
+
+    def _sessions(self) -> dict[int, Any]:
+        return dict(self.world.checkers.committed.state.sessions.sessions)
 
     def _read_ready(self, host: Host, operation: Operation) -> None:
         peer = host.peer
@@ -274,7 +280,7 @@ class Clients:
         """S5, and R13 e: an answer is what this very command came to, and that is committed."""
         committed, command = self.world.checkers.committed, operation.command
         must(answer.index <= committed.last, "S5", f"answered {answer.index} before commit")
-        if answer.status == Status.OTHER_BODY or answer.status == Status.NO_SESSION:
+        if answer.status in {Status.OTHER_BODY, Status.NO_SESSION}:
             self._refused(operation, answer.status)
             return
         if answer.status != Status.OK:

@@ -1,6 +1,7 @@
-"""Randomness that stays the same for ever: only `random()`, the one method whose sequence Python
-promises to keep across versions. Every kind of decision has a stream of its own, so that removing
-one kind (shrinking) does not shift the others.
+"""Randomness that stays the same for ever.
+
+Only `random()` is used, the one method whose sequence Python promises to keep. Every kind of
+decision has a stream of its own, so that removing one kind (shrinking) does not shift the others.
 """
 
 from __future__ import annotations

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.types import Nanos, Role
 from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.host import Host
 from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
-from bazaar_peer.simulation.world import Host, World
+from bazaar_peer.simulation.world import World
 
 
 class Faults:
@@ -99,7 +101,11 @@ class Faults:
     def _cut(self, links: list[tuple[int, int]], span: Nanos) -> None:
         for a, b in links:
             self.world.network.set_cut(a, b, 1)
-        self._later(span, lambda: [self.world.network.set_cut(a, b, -1) for a, b in links] and None)
+        self._later(span, partial(self._heal, links))
+
+    def _heal(self, links: list[tuple[int, int]]) -> None:
+        for a, b in links:
+            self.world.network.set_cut(a, b, -1)
 
     def cut(self, who: int, other: int, both: bool, span: Nanos) -> None:
         victim = self.victim(who)
@@ -126,7 +132,7 @@ class Faults:
         dice, count = Dice(draw), self.world.plan.peers
         for peer in dice.some(range(count), dice.between(1, count)):
             start, end = dice.below(span), span + dice.below(span)
-            self._later(start, lambda p=peer, e=end - start: self.isolate(p, "both", e))
+            self._later(start, partial(self.isolate, peer, "both", end - start))
 
     def hold(self, kind: str, who: int, span: Nanos) -> None:
         """Keep messages of a kind back until the next epoch began, or for a while."""
@@ -166,7 +172,7 @@ class Faults:
         network.release()
         for host in world.hosts:
             host.fuse, host.burning = None, -1
-            world.unstall(host)
+            world.disks.unstall(host)
             world.wake(host.id)
             if host.peer is not None and host.peer.leaving:
                 world.crash(host.id)  # its grace period is over

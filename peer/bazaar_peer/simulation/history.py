@@ -18,7 +18,8 @@ class Seen(NamedTuple):
 
     invoked: int
     returned: int
-    index: int
+    place: int
+    """Its answer's index."""
     amount: int
     """What it adds; 0: a read."""
     value: int
@@ -38,10 +39,10 @@ def wrong_by_index(history: Sequence[Seen]) -> str:
             floor[at] = highest
             continue
         seen = known[at]
-        late = seen.index < floor[at] or (seen.amount and seen.index == floor[at])
+        late = seen.place < floor[at] or (seen.amount and seen.place == floor[at])
         if late:
             return f"{seen} stands before index {floor[at]}, answered before it began"
-        highest = max(highest, seen.index)
+        highest = max(highest, seen.place)
     return ""
 
 

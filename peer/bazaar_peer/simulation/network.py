@@ -1,5 +1,7 @@
-"""The simulated network: every directed link may be up or cut; messages are delayed, lost, doubled,
-overtaken, held back until after the next epoch began, and outlive their sender's process.
+"""The simulated network.
+
+Every directed link may be up or cut; messages are delayed, lost, doubled, overtaken, held back
+until after the next epoch began, and outlive their sender's process.
 
 A connection is a pair's: when a process dies, who can still reach its machine is refused at once
 (`LinkLost(refused)`); a cut link is noticed after a while or never.

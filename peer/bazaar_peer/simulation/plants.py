@@ -19,6 +19,7 @@ from bazaar_peer.core.copying import Copying
 from bazaar_peer.core.follower import Follower
 from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.ledger import Ledger
+from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.outstanding import Outstanding
@@ -259,7 +260,7 @@ def dedupe() -> list[Patch]:
 
 @plant
 def overtake() -> list[Patch]:
-    """A promise overtakes the journal: old end reported, the older reign still acknowledged (R4)."""
+    """A promise overtakes the journal, and the older reign is still acknowledged (R4)."""
     grant = Follower.grant
 
     def early(self: Follower, epoch: int, nominee: Any) -> None:
@@ -638,3 +639,40 @@ def queue_forgets() -> list[Patch]:
     return [(Trader, "advance", advance)]
 
 
+# ---- bugs that the core once had, as the simulator found them ----
+
+
+@plant
+def attempt_outlives_silence() -> list[Patch]:
+    """A nomination under way is not ended when the trader is heard again (N1)."""
+    inner = Nominator.tick
+
+    def tick(self: Nominator) -> None:
+        if not self.peer.hearing():
+            inner(self)
+
+    return [(Nominator, "tick", tick)]
+
+
+@plant
+def copy_is_no_progress() -> list[Patch]:
+    """A reign ends although the copy that its majority needs advances (N5 c, N8)."""
+
+    def nothing(self: Any) -> None:
+        return
+
+    return [(Trader, "copy_advanced", nothing), (Nominee, "copy_advanced", nothing)]
+
+
+@plant
+def session_called_unknown() -> list[Patch]:
+    """A number is refused before the entry that opened its session is applied here (R13 a)."""
+    inner = Ingress._admit_numbered
+
+    def admit(self: Ingress, event: Any) -> bool:
+        if event.session > self.peer.state.index:
+            self._reply(event.request, Status.NO_SESSION)
+            return True
+        return inner(self, event)
+
+    return [(Ingress, "_admit_numbered", admit)]

@@ -1,4 +1,4 @@
-"""Must-reach states (PROTOCOL §5): what a campaign has to have seen, or its silence says nothing."""
+"""Must-reach states (§5): what a campaign has to have seen, or its silence says nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from bazaar_peer.core.types import NOBODY, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
-    from bazaar_peer.simulation.world import Host, World
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
 
 MUST = tuple(
     """
@@ -73,9 +74,9 @@ class Reach:
                 self.world.reach("divergent_got_commit")
 
     def _appended(self, host: Host, peer: Peer, sender: int, message: msg.Appended) -> None:
-        if peer.role is Role.TRADER and message.epoch < peer.trader_role.epoch:
-            if self.world.checkers.reigns.get(message.epoch) == host.id:
-                self.world.reach("late_ack_of_earlier_epoch")
+        late = peer.role is Role.TRADER and message.epoch < peer.trader_role.epoch
+        if late and self.world.checkers.reigns.get(message.epoch) == host.id:
+            self.world.reach("late_ack_of_earlier_epoch")
 
     def _chunk(self, host: Host, peer: Peer, sender: int, message: msg.Chunk) -> None:
         if message.epoch == peer.nominee.epoch and message.records:

@@ -109,7 +109,6 @@ def row_17_the_trader_counts_its_own_disk_when_its_sync_is_done() -> None:
 def row_23_a_deposed_trader_answers_no_linearizable_read() -> None:
     s, old, others = ring(3, lingers=True)
     cut_off(s, old)
-    s.world.hosts[old].peer.timing = s.world.plan.timing
     s.world.sleep(old)
     s.run(400)
     s.submit(others[0], 5, "later")
@@ -147,7 +146,7 @@ def row_44_a_stale_nomination_deposes_nobody() -> None:
 @script()
 def row_45_46_a_refused_trader_comes_back_above_the_promise() -> None:
     """One peer promised a high epoch to a nominee that died; the ring does not lose it."""
-    s, trader, (one, _) = ring()
+    s, _, (one, _) = ring()
     s.peer(one).promise(s.peer(one).epoch + 3, PeerId(one))
     s.turn(one)
     s.run(3 * TIMEOUT_MS)
@@ -185,11 +184,13 @@ def row_49_a_crashed_successor_leaves_the_post_open() -> None:
 
 @script()
 def row_52_a_request_is_never_forwarded_again() -> None:
-    s, trader, (one, other) = ring()
+    s, _, (one, other) = ring()
     sub = msg.Submission(9, 1, 1, 0, "c", "", 0, 0, {1 << 16 | other: 1}, b"")
     before = len(s.world.recent)
     s.turn(one, ev.Received(PeerId(other), msg.Submit([sub], {})))
-    sent = [e for _, who, _, effects in list(s.world.recent)[before:] for e in effects if who == one]
+    sent = [
+        e for _, who, _, effects in list(s.world.recent)[before:] for e in effects if who == one
+    ]
     assert all(not isinstance(getattr(e, "message", None), msg.Submit) for e in sent)
 
 
@@ -249,7 +250,7 @@ def row_40_a_ring_cut_to_any_feasible_graph_of_four_trades() -> None:
 
 @script()
 def row_63_77_after_a_submission_only_its_result_or_unknown_is_told() -> None:
-    s, trader, (one, other) = ring()
+    s, trader, (one, _) = ring()
     short = s.world.hosts[one].local(s.world.now) + 60 * MS
     s.world.network.hold("Answers", trader)
     s.world.network.hold("Append", trader)
@@ -260,7 +261,7 @@ def row_63_77_after_a_submission_only_its_result_or_unknown_is_told() -> None:
 
 @script()
 def row_65_an_answer_to_an_earlier_boot_is_told_to_nobody() -> None:
-    s, trader, (one, other) = ring()
+    s, trader, (one, _) = ring()
     session = s.peer(one).ingress.session
     s.world.crash(one)
     s.world.start(one)

@@ -154,7 +154,7 @@ def play(
         schedule.play()
     except Violation as violation:
         outcome.rule, outcome.why = violation.rule, str(violation)
-    except Exception as error:  # noqa: BLE001 - a core that raises is a finding like any other
+    except Exception as error:  # a core that raises is a finding like any other
         outcome.rule, outcome.why = "raised", f"{type(error).__name__}: {error}"
     outcome.events, outcome.virtual_ms = world.events, world.now // 10**6
     outcome.operations, outcome.both_checked = len(schedule.clients.history), schedule.both

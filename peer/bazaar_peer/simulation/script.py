@@ -14,8 +14,9 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.types import MS, SECOND, PeerId
 from bazaar_peer.simulation.clients import Clients
 from bazaar_peer.simulation.counter import Add, encode_add
+from bazaar_peer.simulation.host import Host
 from bazaar_peer.simulation.plan import plain
-from bazaar_peer.simulation.world import TICK, Host, World
+from bazaar_peer.simulation.world import TICK, World
 
 STALLED = 1 << 60
 
@@ -129,7 +130,7 @@ class Script:
         self.world.hosts[number].stalled_until = STALLED
 
     def sync(self, number: int) -> None:
-        self.world.unstall(self.world.hosts[number])
+        self.world.disks.unstall(self.world.hosts[number])
         self.settle()
 
     def silence(self) -> None:

@@ -214,7 +214,7 @@ def own_limits() -> Limits:
 
 @script("received_again", "expiry_ignored")
 def row_61_a_submission_that_sleeps_past_the_retention_executes_nothing() -> None:
-    """x through 0 is held; through 1 it executes and is forgotten; then 0's comes."""
+    """Key x through 0 is held; through 1 it executes and is forgotten; then 0's comes."""
     s = Script(3, limits=own_limits())
     trader = s.trader()
     sleeper, other = [p for p in range(3) if p != trader]

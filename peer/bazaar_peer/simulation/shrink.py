@@ -8,6 +8,7 @@ replayed by the tests for ever after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def shrink(seed: int, peers: int = 0, plant: str = "") -> Stored | None:
         ]
         for at, group in enumerate(groups):
             rest = [name for other in groups if other is not group for name in other]
-            groups[at] = ddmin(group, lambda kept, rest=rest: _fails(plan, whole, kept, rest))
+            groups[at] = ddmin(group, partial(_fails, plan, whole, rest))
         keep = [name for group in groups for name in group]
         why = play(seed, plan=plan, keep=frozenset(keep)).why
     plan.faults = [fault for fault in plan.faults if fault[0] in keep]
@@ -69,7 +70,7 @@ def shrink(seed: int, peers: int = 0, plant: str = "") -> Stored | None:
     return Stored(whole.rule, why, plant, plan, keep)
 
 
-def _fails(plan: Plan, whole: Outcome, kept: list[str], rest: Iterable[str]) -> bool:
+def _fails(plan: Plan, whole: Outcome, rest: Iterable[str], kept: list[str]) -> bool:
     return play(plan.seed, plan=plan, keep=frozenset([*kept, *rest])).rule == whole.rule
 
 

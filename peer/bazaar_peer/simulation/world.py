@@ -22,43 +22,15 @@ from bazaar_peer.core.types import Nanos, PeerId, Role
 from bazaar_peer.simulation.checkers import Checkers
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.disk import Volume
+from bazaar_peer.simulation.disks import Disks
+from bazaar_peer.simulation.host import NEVER, Host
 from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plan import Plan
 from bazaar_peer.simulation.violation import must
 
-NEVER: Nanos = 1 << 62
 TICK = ev.Tick()
 RECENT = 600
 SPINS = 60
-
-
-class Host:
-    """A machine with a volume, and the process on it, if there is one."""
-
-    def __init__(self, number: int, volume: Volume, rate: int) -> None:
-        self.id = number
-        self.volume = volume
-        self.rate = rate
-        self.peer: Peer | None = None
-        self.life = 0
-        """Counts processes; what was meant for an earlier one is not delivered."""
-        self.armed = NEVER
-        self.asleep_since = -1
-        self.backlog: list[tuple[int, ev.Event]] = []
-        self.stalled_until = 0
-        self.fuse: tuple[str, int, int] | None = None
-        """(kind of note, effects after it, time down): where this process will crash."""
-        self.burning = -1
-        self.commit = 0
-        self.applied = 0
-        self.spins = 0
-
-    def local(self, now: Nanos) -> Nanos:
-        """Return this machine's monotonic time."""
-        return 10**9 + now * self.rate // 1000
-
-    def world_time(self, local: Nanos) -> Nanos:
-        return -((10**9 - local) * 1000 // self.rate)
 
 
 class World:
@@ -78,7 +50,7 @@ class World:
         genesis = msg.MembersChanged(members, "simulated", plan.limits, plan.genesis)
         first = store(msg.Record(0, 1, 0, 0, {}, [genesis]), b"")
         self.dice = Dice(plan.seed, "world")
-        self.disk_dice = Dice(plan.seed, "disk")
+        self.disks = Disks(self)
         self.jitter = Dice(plan.seed, "jitter")
         self.hosts = [Host(i, Volume(first), plan.rates[i]) for i in range(plan.peers)]
         self.network = Network(self)
@@ -86,18 +58,24 @@ class World:
         self.replies: Callable[[Host, ef.Reply | ef.ReadReady], None] = lambda host, effect: None
         self.died: Callable[[int], None] = lambda peer: None
         self.noted: dict[str, list[Callable[[Host, dict[str, int | str]], None]]] = {}
-        self.perform: dict[type, Callable[[Host, Any], None]] = {
+        self.perform = self._performers()
+
+    def _performers(self) -> dict[type, Callable[[Host, Any], None]]:
+        """Say what becomes of each kind of effect."""
+        disks = self.disks
+        write = disks.write
+        return {
             ef.Send: self._send,
-            ef.WriteHard: self._write,
-            ef.WriteRecord: self._write,
-            ef.Truncate: self._write,
-            ef.InstallCheckpoint: self._write,
-            ef.SaveCheckpoint: self._save,
+            ef.WriteHard: write,
+            ef.WriteRecord: write,
+            ef.Truncate: write,
+            ef.InstallCheckpoint: write,
+            ef.SaveCheckpoint: disks.save,
             ef.Prune: lambda host, effect: host.volume.prune(effect),
-            ef.ReadPart: self._read_part,
+            ef.ReadPart: disks.read_part,
             ef.StorePart: lambda host, effect: host.volume.store_part(effect),
-            ef.Reply: lambda host, effect: self.replies(host, effect),
-            ef.ReadReady: lambda host, effect: self.replies(host, effect),
+            ef.Reply: self._reply,
+            ef.ReadReady: self._reply,
             ef.Note: self._note,
             ef.Left: self._left,
             ef.Halt: self._halt,
@@ -150,15 +128,21 @@ class World:
         return due
 
     def _arm(self, host: Host) -> None:
+        """Wake a core at its next deadline; never to come is no deadline."""
         assert host.peer is not None
         deadline = host.peer.next_deadline()
-        host.spins = host.spins + 1 if deadline <= host.local(self.now) else 0
-        must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken at once, for ever")
-        if deadline < NEVER:
-            at = max(host.world_time(deadline), self.now + 1)
-            if at < host.armed:
-                host.armed = at
-                self.push(at, host.id, host.life, TICK)
+        if deadline >= NEVER:
+            return
+        at = -((10**9 - deadline) * 1000 // host.rate)
+        if at > self.now:
+            host.spins = 0
+        else:
+            at = self.now + 1
+            host.spins += 1
+            must(host.spins < SPINS, "spin", f"peer {host.id} wants to be woken for ever")
+        if at < host.armed:
+            host.armed = at
+            self.push(at, host.id, host.life, TICK)
 
     def turn(self, host: Host, events: list[ev.Event]) -> None:
         """Let a core take inputs, look at what came of it, and do what it says."""
@@ -224,10 +208,10 @@ class World:
         self.checkers.crashing(host, host.peer)
         host.peer = None
         volume = host.volume
-        kept = self.disk_dice.between(0, len(volume.queue)) if kept < 0 else kept
+        kept = self.disks.dice.between(0, len(volume.queue)) if kept < 0 else kept
         if volume.crash(kept):
             self.reach("unsynced_tail_lost")
-            if self.disk_dice.chance(0.5):
+            if self.disks.dice.chance(0.5):
                 self.reach("torn_tail_dropped")
         self.network.died(number)
         self.died(number)
@@ -277,65 +261,15 @@ class World:
         self.checkers.sent(host, effect)
         self.network.send(host.id, effect.to, effect.message)
 
+    def _reply(self, host: Host, effect: ef.Reply | ef.ReadReady) -> None:
+        self.replies(host, effect)
+
     def _note(self, host: Host, effect: ef.Note) -> None:
         self.checkers.note(host, effect)
         if host.fuse and effect.kind == host.fuse[0] and host.burning < 0:
             host.burning = host.fuse[1]
         for call in self.noted.get(effect.kind, ()):
             call(host, effect.fields)
-
-    def _write(self, host: Host, effect: Any) -> None:
-        self.checkers.written(host, effect)
-        host.volume.issue(effect)
-        if not host.volume.syncing:
-            self._sync(host)
-
-    def _sync(self, host: Host) -> None:
-        """Begin to make durable what was issued by now."""
-        plan, life = self.plan, host.life
-        host.volume.syncing = len(host.volume.queue)
-        at = self.now + plan.sync + int(self.disk_dice.random() * plan.sync_jitter)
-        self.push(max(at, host.stalled_until), -1, 0, lambda: self._synced(host, life))
-
-    def unstall(self, host: Host) -> None:
-        """Let a stalled disk go on."""
-        host.stalled_until = 0
-        self.later(0, lambda life=host.life: self._synced(host, life))
-
-    def _synced(self, host: Host, life: int) -> None:
-        volume = host.volume
-        if host.peer is None or host.life != life or not volume.syncing:
-            return
-        if host.stalled_until > self.now:
-            self.push(host.stalled_until, -1, 0, lambda: self._synced(host, life))
-            return
-        number, installed = volume.complete(volume.syncing)
-        volume.syncing = 0
-        self.push(self.now, host.id, life, ev.DiskDone(number))
-        if installed:
-            self.push(self.now, host.id, life, ev.Installed(installed))
-        if volume.queue:
-            self._sync(host)
-
-    def _save(self, host: Host, effect: ef.SaveCheckpoint) -> None:
-        wait = self.plan.sync * 2 + self.disk_dice.below(self.plan.timing.heartbeat_timeout)
-        life = host.life
-        self.later(wait, lambda: self._saved(host, life, effect, []))
-
-    def _saved(self, host: Host, life: int, effect: ef.SaveCheckpoint, parts: list[bytes]) -> None:
-        if host.peer is None or host.life != life:
-            return
-        parts = parts or list(effect.parts)  # drawn late: it must be the state of that moment
-        if host.volume.save(effect, parts):
-            self.checkers.saved(effect, parts)
-            self.push(self.now, host.id, life, ev.CheckpointSaved(effect.epoch, effect.index, 0))
-        else:
-            self.later(self.plan.sync, lambda: self._saved(host, life, effect, parts))
-
-    def _read_part(self, host: Host, effect: ef.ReadPart) -> None:
-        life, plan = host.life, self.plan
-        read = host.volume.read(effect)
-        self.push(self.now + plan.sync + plan.latency, host.id, life, read)
 
     # ---- what was reached ----
 

@@ -95,7 +95,7 @@ class Wire:
 
 
 def large(number: int) -> fx.WriteRecord:
-    """A record of so many entries that a trader does not write it in the loop."""
+    """A record of many entries."""
     return fx.WriteRecord(number, Stored(1, 100 * number, 100 * number + 99, b"c", b"r"))
 
 
@@ -135,15 +135,6 @@ async def test_a_follower_writes_in_the_loop_and_learns_of_it_in_the_same_turn(r
     assert run.store.groups == [[1, 2]]
     assert run.store.threads == [False]
     assert run.core.turns[1] == [DiskDone(2)]
-
-
-async def test_a_trader_writes_a_small_group_in_the_loop(run: Run) -> None:
-    run.core.is_trader = True
-    run.do(fx.WriteHard(1, HARD))
-
-    await run.until(lambda: DiskDone(1) in run.core.events)
-
-    assert run.store.threads == [False]
 
 
 async def test_a_trader_writes_in_the_thread_and_merges_what_queued_up(run: Run) -> None:

@@ -1,0 +1,36 @@
+"""A simulated machine: its volume, its clock, and the process on it, if there is one."""
+
+from __future__ import annotations
+
+from bazaar_peer.core import events as ev
+from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.types import Nanos
+from bazaar_peer.simulation.disk import Volume
+
+NEVER: Nanos = 1 << 62
+
+
+class Host:
+    """A machine with a volume, and the process on it, if there is one."""
+
+    def __init__(self, number: int, volume: Volume, rate: int) -> None:
+        self.id = number
+        self.volume = volume
+        self.rate = rate
+        self.peer: Peer | None = None
+        self.life = 0
+        """Counts processes; what was meant for an earlier one is not delivered."""
+        self.armed = NEVER
+        self.asleep_since = -1
+        self.backlog: list[tuple[int, ev.Event]] = []
+        self.stalled_until = 0
+        self.fuse: tuple[str, int, int] | None = None
+        """(kind of note, effects after it, time down): where this process will crash."""
+        self.burning = -1
+        self.commit = 0
+        self.applied = 0
+        self.spins = 0
+
+    def local(self, now: Nanos) -> Nanos:
+        """Return this machine's monotonic time."""
+        return 10**9 + now * self.rate // 1000
