@@ -13,7 +13,9 @@ PRODUCT = sorted(path for folder in ("peer", "operator") for path in (ROOT / fol
 MODULE_LINES, FUNCTION_LINES = 300, 50
 
 LONG_MODULES = {
+    "simulation/clients.py": "every kind of client beside the history that it leaves",
     "simulation/plants.py": "one planted bug behind the other, each to be read beside its rule",
+    "simulation/scenarios.py": "the scenarios of PROTOCOL §1, one behind the other",
     "simulation/world.py": "the one loop that everything simulated hangs on",
 }
 LONG_FUNCTIONS = {
