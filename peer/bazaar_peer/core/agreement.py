@@ -24,7 +24,10 @@ class Agreement:
 
     def stop(self) -> None:
         self.own: dict[int, int] = {}
-        self.agrees: dict[PeerId, bool] = {}
+        self.agreed: dict[PeerId, int] = {}
+        """Highest index at which a follower had the own hash: so it had at every lower one."""
+        self.differs: dict[PeerId, int] = {}
+        """Index at which a follower had another hash."""
         self.versions: dict[PeerId, int] = {}
         self.raised = 0
 
@@ -36,24 +39,29 @@ class Agreement:
     def report(self, sender: PeerId, message: msg.Appended) -> None:
         """Compare a follower's hash with the own one at its index."""
         own = self.own.get(message.hash_index)
-        if own is not None:
-            self.agrees[sender] = own == message.hash
-            if own != message.hash:
-                self._differs(sender, message)
+        if own == message.hash:
+            self.agreed[sender] = message.hash_index
+            self.differs.pop(sender, None)
+        elif own is not None:
+            self.differs[sender] = message.hash_index
+            self._judge(sender, message)
         if self.versions.get(sender) != message.version:
             self.versions[sender] = message.version
             self.raise_version()
 
-    def _differs(self, sender: PeerId, message: msg.Appended) -> None:
-        """Who differs from a majority rebuilds; a trader in the minority exits (row 70)."""
-        peer = self.peer
-        peer.note("state_differs", peer=sender, index=message.hash_index)
-        same = [p for p, agrees in self.agrees.items() if agrees]
-        other = [p for p, agrees in self.agrees.items() if not agrees]
+    def _judge(self, sender: PeerId, message: msg.Appended) -> None:
+        """Who differs from a majority rebuilds; a trader in the minority exits (row 70).
+
+        Only who agreed at this index or behind it counts for the own hash: an agreement of before
+        says nothing of what broke since.
+        """
+        peer, index = self.peer, message.hash_index
+        peer.note("state_differs", peer=sender, index=index)
+        same = [p for p, agreed in self.agreed.items() if agreed >= index]
         if quorum.reached(peer.voters, [peer.me, *same]):
-            peer.send(sender, msg.StateDiffers(message.epoch, message.hash_index))
-        elif quorum.reached(peer.voters, other):
-            peer.halt(f"a majority has another state hash at index {message.hash_index}")
+            peer.send(sender, msg.StateDiffers(message.epoch, index))
+        elif quorum.reached(peer.voters, self.differs):
+            peer.halt(f"a majority has another state hash at index {index}")
 
     def raise_version(self) -> None:
         """Raise the apply version once every voter announced it (U1)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -19,6 +20,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +33,7 @@ from bench.rig import Ring, ring
 
 T = TypeVar("T")
 DEADLINE_S = 40.0
-PORTS_A_WORKER = 2000
+FIRST_PORT, BLOCK = 12_000, 20
 PEER_PORTS = 1000
 """`bazaar up` lets peers talk to each other so much above their client ports."""
 
@@ -45,20 +48,33 @@ def until(condition: Callable[[], T | None], what: str, seconds: float = DEADLIN
 
 
 class Ports:
-    """Hands out port ranges; those of two workers of one test run never meet."""
+    """Hands out port ranges of a block that belongs to this process, by a lock, until it ends."""
 
     def __init__(self) -> None:
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
-        self.first = 12_000 + worker * PORTS_A_WORKER
-        self.next = self.first + os.getpid() % 50 * 10
+        folder = Path(tempfile.gettempdir()) / "ring-test-ports"
+        folder.mkdir(exist_ok=True)
+        for block in count(FIRST_PORT, BLOCK):
+            assert block < FIRST_PORT + PEER_PORTS, "every block of ports is in use"
+            lock = os.open(folder / str(block), os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                break
+        self.block = self.next = block
 
     def take(self, peers: int) -> int:
-        while True:
+        """Return the first of so many ports that are free, as those of the peers above them are."""
+
+        def free() -> int | None:
+            if self.next + peers > self.block + BLOCK:
+                self.next = self.block
             port, self.next = self.next, self.next + peers
-            if self.next > self.first + PEER_PORTS:
-                port, self.next = self.first, self.first + peers
-            if all(map(_is_free, [*_range(port, peers), *_range(port + PEER_PORTS, peers)])):
-                return port
+            both = [*_range(port, peers), *_range(port + PEER_PORTS, peers)]
+            return port if all(map(_is_free, both)) else None
+
+        return until(free, "free ports")
 
 
 def _range(first: int, count: int) -> range:
@@ -75,7 +91,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
-ports = Ports()
+@cache
+def _ports() -> Ports:
+    return Ports()
+
+
+def take_ports(peers: int) -> int:
+    return _ports().take(peers)
 
 
 def bazaar(*words: object, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -205,7 +227,7 @@ def start(folder: Path) -> Iterator[StartRing]:
 
         def begin(peers: int, *options: str, data: Path | None = None) -> Ring:
             path = data or folder / "ring"
-            rig = stack.enter_context(ring(peers, ports.take(peers), *options, data=path))
+            rig = stack.enter_context(ring(peers, take_ports(peers), *options, data=path))
             trader_of(rig)
             return rig
 
@@ -215,7 +237,7 @@ def start(folder: Path) -> Iterator[StartRing]:
 @pytest.fixture(scope="module")
 def trading() -> Iterator[Ring]:
     """A ring of three with salt on offer, for tests that do not hurt it."""
-    with ring(3, ports.take(3), "--no-agents") as rig:
+    with ring(3, take_ports(3), "--no-agents") as rig:
         trader_of(rig)
         assert deposit(rig, 0, "stock", 100_000).status == 200
         yield rig

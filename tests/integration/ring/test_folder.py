@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bazaar_peer.runtime import frames
-from tests.integration.ring.conftest import bazaar, events, ports
+from tests.integration.ring.conftest import bazaar, events, take_ports
 
 CONTRACT = {"peers", "trader", "epoch", "orders", "filled", "unavailable", "failed", "elections",
             "latency_ms"}  # fmt: skip
@@ -22,7 +22,7 @@ CONTRACT = {"peers", "trader", "epoch", "orders", "filled", "unavailable", "fail
 
 def up(data: Path, *options: object, peers: int = 3, seconds: float = 2.5) -> tuple[Any, str]:
     """Run a ring for a while; return its summary and what it said."""
-    words = ("--duration", seconds, "--json", "--data", data, "--port", ports.take(peers))
+    words = ("--duration", seconds, "--json", "--data", data, "--port", take_ports(peers))
     done = bazaar("up", *words, *options)
     assert done.returncode == 0, done
     return json.loads(done.stdout), done.stderr
@@ -111,7 +111,7 @@ def test_ring_that_lost_a_majority_of_volumes_is_not_started(ring_of_three: Path
     for peer in (0, 2):
         shutil.rmtree(ring_of_three / f"peer-{peer}")
 
-    done = bazaar("up", "--data", ring_of_three, "--port", ports.take(3))
+    done = bazaar("up", "--data", ring_of_three, "--port", take_ports(3))
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "a majority of the ring's volumes is lost" in done.stderr
@@ -122,14 +122,14 @@ def test_ring_that_lost_a_majority_of_volumes_is_not_started(ring_of_three: Path
 def test_volumes_without_ring_json_are_no_new_ring(ring_of_three: Path) -> None:
     (ring_of_three / "ring.json").unlink()
 
-    done = bazaar("up", "--peers", 3, "--data", ring_of_three, "--port", ports.take(3))
+    done = bazaar("up", "--peers", 3, "--data", ring_of_three, "--port", take_ports(3))
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "no ring.json" in done.stderr
 
 
 def test_taken_port_is_misuse(folder: Path) -> None:
-    port = ports.take(3)
+    port = take_ports(3)
     with socket.socket() as other:
         other.bind(("127.0.0.1", port + 1))
         other.listen()

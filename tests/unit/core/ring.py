@@ -213,6 +213,7 @@ class Ring:
                     self.left.append(peer)
                 case fx.Halt(reason=reason):
                     self.halted[peer] = reason
+                    self.peers.pop(peer, None)  # its process is gone
                 case fx.Prune():
                     pass
 
