@@ -27,7 +27,9 @@ from bazaar_peer.runtime.connections import Accepted, Dialled, Identity
 from bazaar_peer.runtime.wire import FORMAT, Hello, frame
 
 WRITE_BUFFER_MAX_BYTES = 32 * 1024 * 1024
-BACKOFF_MIN_S, BACKOFF_MAX_S = 0.010, 0.250
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.001, 0.250
+"""The first tries follow each other closely: a dying process still takes connections for a moment,
+and only the refusal behind that proves its death."""
 ATTEMPT_S = 1.0
 AT_ONCE_S = 0.050
 """A redial that got no answer for this long is reported as a lost link, and goes on."""
