@@ -9,6 +9,7 @@ what is forgotten.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -24,6 +25,8 @@ Outcome: TypeAlias = tuple[int, int, int, int, bytes]
 Known: TypeAlias = tuple[int, int, int, bytes, int]
 """(digest, index, epoch, body, log time of the execution): what a key came to."""
 
+FORGET_MAX = 256
+"""Keys forgotten with one record: a burst of keys that age together must not stall a peer (N8)."""
 SWEEP_MS = 1000
 """Idle sessions are looked for once in so much log time."""
 
@@ -62,18 +65,14 @@ class Sessions:
         self.peers: dict[str, tuple[int, int]] = {}
         """Component name → (boot number, session) of each peer's own session."""
         self.keys: dict[tuple[str, str], Known] = {}
-        """In the order of execution, which is the order of forgetting."""
+        self.ages: deque[tuple[str, str]] = deque()
+        """The same keys in the order of execution, which is the order of forgetting: a dict that
+        loses its first entries is ever slower to say which is its first."""
 
     def advance(self, elapsed_ms: int) -> None:
         """Let log time pass; forget what may be forgotten."""
         self.log_time += elapsed_ms
-        oldest = self.log_time - self.limits.key_retention_ms
-        keys = self.keys
-        while keys:
-            first = next(iter(keys))
-            if keys[first][4] >= oldest:  # R13 c: only when *more* has gone by
-                break
-            del keys[first]
+        self._forget(FORGET_MAX)
         if self.log_time - self.swept >= SWEEP_MS:
             self.swept = self.log_time
             idle = self.log_time - self.limits.session_retention_ms
@@ -81,6 +80,13 @@ class Sessions:
             for number in ended:
                 del self.sessions[number]
             self.client_count -= len(ended)
+
+    def _forget(self, most: int) -> None:
+        """Forget the oldest keys of which more than the retention has gone by, so many at most."""
+        oldest, keys, ages = self.log_time - self.limits.key_retention_ms, self.keys, self.ages
+        while ages and most and keys[ages[0]][4] < oldest:  # R13 c: only when *more* has gone by
+            del keys[ages.popleft()]
+            most -= 1
 
     def execute(self, sub: Submission, machine: Machine, at: Context) -> Outcome | None:
         """Apply one entry; None: it has no outcome that may be told."""
@@ -110,9 +116,12 @@ class Sessions:
         if self.log_time - sub.received > self.limits.key_retention_ms:
             return (sub.digest, Status.EXPIRED, at.index, at.epoch, b"")
         if len(self.keys) >= self.limits.keys:
+            self._forget(1)
+        if len(self.keys) >= self.limits.keys:
             return (sub.digest, Status.KEYS_FULL, at.index, at.epoch, b"")
         outcome = self._run(sub, machine, at)
         if outcome[1] == Status.OK:
+            self.ages.append((sub.client, sub.key))
             self.keys[sub.client, sub.key] = (
                 sub.digest,
                 at.index,
@@ -192,7 +201,9 @@ class Sessions:
         elif kind == "results":
             self.sessions[value[0]].results.update((n, tuple(result)) for n, result in value[1])
         else:
-            self.keys.update((tuple(name), tuple(known)) for name, known in value)
+            found = {tuple(name): tuple(known) for name, known in value}
+            self.keys.update(found)
+            self.ages.extend(found)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -545,7 +545,7 @@ def forgotten_by_count() -> list[Patch]:
 
     def keyed(self: Sessions, sub: Any, machine: Any, at: Any) -> Any:
         if (sub.client, sub.key) not in self.keys and len(self.keys) >= self.limits.keys:
-            del self.keys[next(iter(self.keys))]
+            del self.keys[self.ages.popleft()]
         return inner(self, sub, machine, at)
 
     return [(Sessions, "_keyed", keyed)]
