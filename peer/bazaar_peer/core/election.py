@@ -38,8 +38,8 @@ class Ring(Nominator):
         if len(peer.voters) == 1:
             peer.nominee.start(transfer=0)
             return
-        if self.failed >= EXCLUDED_ROUNDS and self.failed % 2:
-            self.poll()  # tokens came home, nominees failed: see whom one reaches oneself (N4)
+        if not self.patient or (self.failed >= EXCLUDED_ROUNDS and self.failed % 2):
+            self.poll()  # tokens bring nobody to reign: see whom one reaches oneself (N4)
             return
         self.counter += 1
         self.own = peer.disk.hard.boot << 20 | self.counter
@@ -64,7 +64,8 @@ class Ring(Nominator):
             peer.note("lower_token_dropped", initiator=initiator)
         else:
             self.own, self.own_until = 0, NEVER
-            self.restart_timer()
+            if self.patient:
+                self.restart_timer()
             self._pass_on(
                 msg.Election(message.replaces, initiator, message.token, (*tally, self.standing()))
             )

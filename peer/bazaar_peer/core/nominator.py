@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NEVER: Nanos = 1 << 62
 EXCLUDED_ROUNDS = 3
 FAILED_MAX = 4
+PATIENCE = 3
+"""Election timeouts without a trader after which a peer polls, whatever tokens come by (N4, N8).
+
+Tokens of peers that reach no majority would else keep the one that does from ever asking.
+"""
 TALLY_MAX = 1024
 
 
@@ -55,6 +60,13 @@ class Nominator(ABC):
     def restart_timer(self) -> None:
         """Somebody else is getting on with it: wait an election timeout more (N8)."""
         self.quiet_until = self.peer.now + self.peer.timing.heartbeat_timeout
+
+    @property
+    def patient(self) -> bool:
+        """Others may still be getting on with it: this peer lets their tokens restart its timer."""
+        peer = self.peer
+        waited = peer.now - peer.follower.quiet_since
+        return waited < PATIENCE * peer.timing.heartbeat_timeout
 
     def own_candidacy_failed(self) -> None:
         self._exclude(self.peer.me)
