@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -66,23 +66,16 @@ class Commands:
 
     # ---- one command
 
-    async def post_order(self, request: web.Request) -> web.Response:
-        authorize(request)
-        body = await body_of(request, _order)
-        caller = caller_of(request.headers)
-        return await self.execute(request, caller, command_of(body, caller.name))
+    def poster(self, decoder: msgspec.json.Decoder[Any]) -> Handler:
+        """Return the handler of a POST whose body is one command of this decoder's type."""
 
-    async def post_deposit(self, request: web.Request) -> web.Response:
-        authorize(request)
-        body = await body_of(request, _deposit)
-        caller = caller_of(request.headers)
-        return await self.execute(request, caller, command_of(body, caller.name))
+        async def post(request: web.Request) -> web.StreamResponse:
+            authorize(request)
+            body = await body_of(request, decoder)
+            caller = caller_of(request.headers)
+            return await self.execute(request, caller, command_of(body, caller.name))
 
-    async def post_withdrawal(self, request: web.Request) -> web.Response:
-        authorize(request)
-        body = await body_of(request, _withdrawal)
-        caller = caller_of(request.headers)
-        return await self.execute(request, caller, command_of(body, caller.name))
+        return post
 
     async def patch_lot(self, request: web.Request) -> web.Response:
         authorize(request)
@@ -236,10 +229,10 @@ def _sessionless(request: web.Request) -> Caller:
 def routes(commands: Commands) -> list[tuple[str, str, Handler]]:
     """Method, path and handler of every command."""
     return [
-        ("POST", "/v1/orders", commands.post_order),
+        ("POST", "/v1/orders", commands.poster(_order)),
         ("POST", "/v1/orders/batch", commands.post_batch),
-        ("POST", "/v1/deposits", commands.post_deposit),
-        ("POST", "/v1/withdrawals", commands.post_withdrawal),
+        ("POST", "/v1/deposits", commands.poster(_deposit)),
+        ("POST", "/v1/withdrawals", commands.poster(_withdrawal)),
         ("PATCH", "/v1/lots/{lot}", commands.patch_lot),
         ("POST", "/v1/sessions", commands.open_session),
         ("DELETE", "/v1/sessions/{id}", commands.close_session),
