@@ -102,6 +102,8 @@ class _Connection(web.RequestHandler):
         """Answer an exception of a handler, or a request that is not HTTP."""
         if isinstance(exc, Problem):
             return exc.response()
+        if isinstance(exc, UnicodeEncodeError):
+            status = 400  # a header's bytes that are no text, told back by aiohttp itself
         if status == 500:
             log.error("handler_failed", exc_info=exc, extra={"fields": {"path": request.path}})
         detail = "this peer failed to handle the request" if status >= 500 else "not valid HTTP"

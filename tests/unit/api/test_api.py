@@ -380,3 +380,17 @@ async def test_events_of_one_turn_are_handled_in_one_call(served: Served) -> Non
     await asyncio.sleep(0.01)
 
     assert turns == [100]
+
+
+@pytest.mark.parametrize(("path", "wanted"), [("/v1/ring", 417), ("/v1/nowhere", 400)])
+async def test_a_header_that_is_no_text_is_the_clients_fault(
+    served: Served, path: str, wanted: int
+) -> None:
+    """Found by the fuzzer: aiohttp tells an unknown `Expect` back, bytes that no text has."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port.port)
+
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode() + b"Expect: \xf7\r\n\r\n")
+    status = await reader.readline()
+    writer.transport.abort()
+
+    assert status.startswith(b"HTTP/1.1 %d " % wanted)
