@@ -159,10 +159,7 @@ class Trader:
         if message.match > peer.journal.last[1]:
             return  # nobody can hold what was never written: it would commit the next batch unseen
         peer.clock.merge(message.clock)
-        if message.round > progress.round:
-            progress.round = message.round
-            sent_at = self.round_sent_at.get(message.round, 0)
-            progress.accepted_at = max(progress.accepted_at, sent_at)
+        self._heard(progress, message.round)
         if message.match > progress.match:
             progress.match = message.match
             peer.copying.sending.pop(sender, None)
@@ -178,15 +175,18 @@ class Trader:
         if self.hand_over.closed:
             self.hand_over.advance()
 
+    def _heard(self, progress: Progress, number: int) -> None:
+        """Note the newest round that a follower has seen, and when that round was sent."""
+        if number > progress.round:
+            progress.round = number
+            sent_at = self.round_sent_at.get(number, 0)
+            progress.accepted_at = max(progress.accepted_at, sent_at)
+
     def on_append_refused(self, sender: PeerId, message: msg.AppendRefused) -> None:
         progress = self.progress.get(sender)
         if message.epoch != self.epoch or progress is None:
             return
-        if message.round > progress.round:
-            progress.round = message.round
-            progress.accepted_at = max(
-                progress.accepted_at, self.round_sent_at.get(message.round, 0)
-            )
+        self._heard(progress, message.round)
         journal, hint = self.peer.journal, message.hint
         if hint >= journal.base[1]:
             hint = journal.floor_of(hint)  # it may lie inside one of the own records

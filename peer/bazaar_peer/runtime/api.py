@@ -124,20 +124,24 @@ class Commands:
         )
 
     async def outcome(self, event: Command) -> Reply:
+        """Have a command done; raises as `ask` does."""
+        reply = await self.ask(event)
+        assert isinstance(reply, Reply)
+        return reply
+
+    async def ask(self, event: Command | Read) -> Reply | ReadReady:
         """Ask the core and wait; forget the request if the client is gone.
 
         Raises:
             Problem: 429, as many requests are under way as this peer takes.
         """
         try:
-            reply = await self.driver.ask(event)
+            return await self.driver.ask(event)
         except Busy:
             raise problem_of(Status.BUSY) from None
         except asyncio.CancelledError:
             self.driver.forget(event.request)
             raise
-        assert isinstance(reply, Reply)
-        return reply
 
     # ---- many
 
@@ -205,13 +209,7 @@ class Commands:
             deadline=caller.deadline,
             after_index=caller.after_index,
         )
-        try:
-            reply = await self.driver.ask(event)
-        except Busy:
-            raise problem_of(Status.BUSY) from None
-        except asyncio.CancelledError:
-            self.driver.forget(event.request)
-            raise
+        reply = await self.ask(event)
         if not isinstance(reply, ReadReady):
             raise problem_of(reply.status)
 
