@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from bazaar_peer.command.history import History, read_history
 from bazaar_peer.command.ring_folder import RingError, RingFolder, open_ring
 from bazaar_peer.core.messages import (
@@ -26,7 +28,7 @@ from bazaar_peer.core.messages import (
 )
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.state import State
-from bazaar_peer.core.vector_clock import happens_before
+from bazaar_peer.core.vector_clock import decode_stamp, happens_before
 from bazaar_peer.market.audit import audit, audit_sums
 from bazaar_peer.market.market import Market
 
@@ -193,10 +195,17 @@ class Replay:
 
     def _order(self, record: Record) -> None:
         """S8: within a batch nothing is served before one of its causes."""
-        stamps = [entry.stamp for entry in record.entries if isinstance(entry, Submission)]
-        sums = [sum(stamp.values()) for stamp in stamps]
-        if sums == sorted(sums):
-            return  # a cause's sum is less than its effect's
+        submissions = [entry for entry in record.entries if isinstance(entry, Submission)]
+        try:
+            stamps = [decode_stamp(sub.stamp) for sub in submissions]
+        except msgspec.MsgspecError as error:
+            self.report.violation(f"at index {record.first}: an order's stamp is none: {error}")
+            return
+        ranks = [sum(stamp.values()) for stamp in stamps]
+        if ranks != [sub.rank for sub in submissions]:
+            self.report.violation(f"at index {record.first}: an order's rank is not its stamp's")
+        if ranks == sorted(ranks):
+            return  # a cause's rank is less than its effect's
         for late, stamp in enumerate(stamps):
             for early in stamps[:late]:
                 if happens_before(stamp, early):

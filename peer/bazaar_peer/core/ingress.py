@@ -16,7 +16,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.types import MS, NOBODY, Nanos, PeerId, Role
-from bazaar_peer.core.vector_clock import component_name
+from bazaar_peer.core.vector_clock import component_name, sealed
 from bazaar_peer.core.waiting import Waiting, digest_of
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Ingress(Outstanding):
             event.key,
             digest,
             peer.state.sessions.log_time,
-            peer.clock.stamp(),
+            *sealed(peer.clock.stamp()),
             event.body,
         )
         return Waiting(event.request, event.deadline, sub)
@@ -240,7 +240,7 @@ class Ingress(Outstanding):
                 "",
                 0,
                 0,
-                dict(peer.clock.counts),
+                *sealed(peer.clock.counts),
                 b"",
             )
             self.opening = Waiting(0, NEVER, sub)

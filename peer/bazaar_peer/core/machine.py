@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from operator import attrgetter
 
 from bazaar_peer.core.messages import Submission
+
+_place = attrgetter("rank", "client", "key", "session", "number")
 
 
 class Context:
@@ -58,15 +61,10 @@ class Machine(ABC):
     def order(self, batch: list[Submission]) -> list[Submission]:
         """Order what was pending together: an extension of happens-before (S8).
 
-        The sum of a clock's components is a linear extension of happens-before, so one sort by
-        (sum, client, key, session, number) serves causes first and breaks ties the same everywhere.
+        A clock's rank, the sum of its components, grows along happens-before, so one sort by
+        (rank, client, key, session, number) serves causes first and breaks ties alike everywhere.
         """
-        if len(batch) > 1:
-            return sorted(
-                batch,
-                key=lambda s: (sum(s.stamp.values()), s.client, s.key, s.session, s.number),
-            )
-        return batch
+        return sorted(batch, key=_place) if len(batch) > 1 else batch
 
     def hash(self) -> int:
         """A 64-bit hash of the whole state: equal states have equal hashes."""

@@ -22,8 +22,9 @@ class Submission(Struct, gc=False, frozen=True, array_like=True, tag="s"):
 
     `number` counts within `session`; `floor` is the lowest number still waited for. `digest` is
     the body's hash (R13 a, c); `received` the log time at which ingress looked the key up; `stamp`
-    the vector clock made once at ingress (T1), by component. For OPEN_PEER: session = -1 - the
-    peer's component, number = boot number, client = the component's name.
+    the vector clock made once at ingress (T1), encoded, since only audits read it; `rank` the sum
+    of its components, by which batches are ordered (S8). For OPEN_PEER: session = -1 - the peer's
+    component, number = boot number, client = the component's name.
     """
 
     session: int
@@ -34,7 +35,8 @@ class Submission(Struct, gc=False, frozen=True, array_like=True, tag="s"):
     key: str
     digest: int
     received: int
-    stamp: dict[int, int]
+    rank: int
+    stamp: bytes
     body: bytes
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 BLOCK = 65_536
 """Ticks reserved at once: one small write for that many stamps."""
 
@@ -24,6 +26,16 @@ def happens_before(a: Mapping[int, int], b: Mapping[int, int]) -> bool:
     """Tell whether the event stamped `a` is a cause of the one stamped `b`."""
     behind = all(b.get(part, 0) >= ticks for part, ticks in a.items())
     return behind and any(ticks > a.get(part, 0) for part, ticks in b.items())
+
+
+_encode = msgspec.msgpack.Encoder().encode
+decode_stamp = msgspec.msgpack.Decoder(dict[int, int]).decode
+"""Raises msgspec.MsgspecError for what is no stamp."""
+
+
+def sealed(counts: Mapping[int, int]) -> tuple[int, bytes]:
+    """Return a stamp's rank, which grows along happens-before, and the stamp encoded."""
+    return sum(counts.values()), _encode(counts)
 
 
 class VectorClock:

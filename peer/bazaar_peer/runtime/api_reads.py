@@ -14,7 +14,7 @@ from bazaar_peer.core.events import Resign
 from bazaar_peer.core.journal import entries
 from bazaar_peer.core.messages import COMMAND, Entry, Submission, decode_record
 from bazaar_peer.core.types import PeerId
-from bazaar_peer.core.vector_clock import component_name
+from bazaar_peer.core.vector_clock import component_name, decode_stamp
 from bazaar_peer.market import views
 from bazaar_peer.market.commands import decode_command
 from bazaar_peer.market.market import Market
@@ -173,5 +173,5 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {"kind": type(command).__name__, **told, **msgspec.structs.asdict(command)}
 
 
-def _stamp(stamp: dict[int, int]) -> dict[str, int]:
-    return {component_name(part): ticks for part, ticks in sorted(stamp.items())}
+def _stamp(stamp: bytes) -> dict[str, int]:
+    return {component_name(part): ticks for part, ticks in sorted(decode_stamp(stamp).items())}

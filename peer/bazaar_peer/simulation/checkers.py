@@ -15,6 +15,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import chain_hash
 from bazaar_peer.core.messages import Stored
 from bazaar_peer.core.types import Role
+from bazaar_peer.core.vector_clock import decode_stamp
 from bazaar_peer.simulation.committed import Committed
 from bazaar_peer.simulation.reach import Reach
 from bazaar_peer.simulation.violation import Violation, must
@@ -41,7 +42,7 @@ class Checkers:
         self.ends: dict[tuple[int, int], bytes] = {(0, 1): genesis.chain}
         """(epoch, last index) of every record ever written → chain (S3, R7)."""
         self.stamps: dict[tuple[int, int], tuple[int, int]] = {}
-        self.stamped: dict[tuple[int, int], dict[int, int]] = {}
+        self.stamped: dict[tuple[int, int], bytes] = {}
         self.commit_epochs: list[tuple[int, int]] = [(0, 1)]
         """(epoch in which it was committed, index), both growing (S4)."""
 
@@ -201,7 +202,7 @@ class Checkers:
         for sub in message.submissions:
             if sub.kind == msg.OPEN_PEER:
                 continue
-            name, tick = (sub.session, sub.number), sub.stamp[1 << 16 | host.id]
+            name, tick = (sub.session, sub.number), decode_stamp(sub.stamp)[1 << 16 | host.id]
             first = self.stamps.setdefault((host.id, tick), name)
             must(first == name, "T2", f"peer {host.id} used tick {tick} for {first} and {name}")
             if host.peer is not None and sub.session == host.peer.ingress.session:

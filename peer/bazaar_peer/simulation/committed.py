@@ -14,7 +14,7 @@ from bazaar_peer.core.machine import Context
 from bazaar_peer.core.messages import Stored
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.state import State
-from bazaar_peer.core.vector_clock import happens_before
+from bazaar_peer.core.vector_clock import decode_stamp, happens_before, sealed
 from bazaar_peer.market.audit import audit, audit_sums
 from bazaar_peer.market.market import Market
 from bazaar_peer.simulation.violation import Violation
@@ -92,7 +92,11 @@ class Committed:
         return wanted
 
     def _order(self, record: msg.Record) -> None:
-        stamps = [e.stamp for e in record.entries if type(e) is msg.Submission]
+        submissions = [e for e in record.entries if type(e) is msg.Submission]
+        stamps = [decode_stamp(sub.stamp) for sub in submissions]
+        for sub, stamp in zip(submissions, stamps, strict=True):
+            if sealed(stamp) != (sub.rank, sub.stamp):
+                raise Violation("S8", f"batch {record.first}: a rank is not its stamp's")
         for later, stamp in enumerate(stamps):
             for earlier in range(later):
                 if happens_before(stamp, stamps[earlier]):

@@ -28,7 +28,7 @@ from bazaar_peer.core.reads import Reads
 from bazaar_peer.core.sessions import Sessions
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import NOBODY, Role
-from bazaar_peer.core.vector_clock import VectorClock
+from bazaar_peer.core.vector_clock import VectorClock, sealed
 from bazaar_peer.market.lots import Lot
 from bazaar_peer.market.market import Market
 
@@ -447,8 +447,8 @@ def stamp_made_again() -> list[Patch]:
 
     def submit(self: Ingress, waiting: Any) -> None:
         if waiting.ever and waiting.sub.kind != msg.OPEN_PEER and self.peer.clock.can_stamp():
-            stamp = self.peer.clock.stamp()
-            waiting.sub = msgspec.structs.replace(waiting.sub, stamp=stamp)
+            rank, stamp = sealed(self.peer.clock.stamp())
+            waiting.sub = msgspec.structs.replace(waiting.sub, rank=rank, stamp=stamp)
         inner(self, waiting)
 
     return [(Ingress, "_submit", submit)]

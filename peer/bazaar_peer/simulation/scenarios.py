@@ -8,6 +8,7 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import MS, Limits, PeerId, Role
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.simulation.faults import cuts_of
 from bazaar_peer.simulation.script import Script
 from bazaar_peer.simulation.scripts import script
@@ -185,7 +186,7 @@ def row_49_a_crashed_successor_leaves_the_post_open() -> None:
 @script()
 def row_52_a_request_is_never_forwarded_again() -> None:
     s, _, (one, other) = ring()
-    sub = msg.Submission(9, 1, 1, 0, "c", "", 0, 0, {1 << 16 | other: 1}, b"")
+    sub = msg.Submission(9, 1, 1, 0, "c", "", 0, 0, *sealed({1 << 16 | other: 1}), b"")
     before = len(s.world.recent)
     s.turn(one, ev.Received(PeerId(other), msg.Submit([sub], {})))
     sent = [

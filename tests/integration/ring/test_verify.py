@@ -24,6 +24,7 @@ from bazaar_peer.core.messages import (
 )
 from bazaar_peer.core.sessions import Outcome, Sessions
 from bazaar_peer.core.state import State
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.market.commands import Command, Deposit, Order, encode_command
 from bazaar_peer.market.market import Market
@@ -43,10 +44,12 @@ def command(
     body = encode_command(what)
     digest = digest_of(COMMAND, body)
     clock = {65536: stamp or number}
-    return Submission(SESSION, number, 1, COMMAND, "ann", key, digest, received, clock, body)
+    return Submission(
+        SESSION, number, 1, COMMAND, "ann", key, digest, received, *sealed(clock), body
+    )
 
 
-OPENING = Submission(-1, 1, 1, OPEN_PEER, "0.1", "", 0, 0, {65536: 1}, b"")
+OPENING = Submission(-1, 1, 1, OPEN_PEER, "0.1", "", 0, 0, *sealed({65536: 1}), b"")
 SALT = Deposit("salt", 100, 5, "ali")
 
 

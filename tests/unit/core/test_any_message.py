@@ -18,6 +18,7 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.types import MS, SECOND, Limits, PeerId, Role
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.simulation.counter import Add, encode_add
 from tests.unit.core.ring import Ring, genesis
 
@@ -40,7 +41,8 @@ submissions = st.builds(
     names,
     integers,
     integers,
-    st.dictionaries(integers, integers, max_size=3),
+    integers,
+    st.binary(max_size=8),
     bodies,
 )
 members = st.lists(
@@ -309,7 +311,7 @@ def test_session_of_no_peer_is_not_opened(client: str, boot: int) -> None:
     ring, trader = trading()
     core = ring.peers[trader]
     before = list(core.state.sessions.sessions)
-    sub = msg.Submission(-9, boot, 1, msg.OPEN_PEER, client, "", 0, 0, {}, b"")
+    sub = msg.Submission(-9, boot, 1, msg.OPEN_PEER, client, "", 0, 0, *sealed({}), b"")
 
     ring.feed(trader, ev.Received(core.others[0], msg.Submit([sub], {})))
     ring.run(50 * MS)

@@ -11,6 +11,7 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import MS, NOBODY, SECOND, Limits, PeerId, Role
+from bazaar_peer.core.vector_clock import sealed
 from tests.unit.core.ring import Ring
 
 P = [PeerId(i) for i in range(6)]
@@ -187,7 +188,7 @@ def test_every_duplicate_of_a_submission_is_harmless(six: Ring) -> None:
 def test_submission_to_a_peer_that_does_not_trade_is_not_forwarded(six: Ring) -> None:
     """Row 52."""
     six.sent.clear()
-    sub = msg.Submission(99, 1, 1, msg.COMMAND, "c", "", 7, 0, {}, b"")
+    sub = msg.Submission(99, 1, 1, msg.COMMAND, "c", "", 7, 0, *sealed({}), b"")
 
     six.feed(P[1], ev.Received(P[0], msg.Submit([sub], {})))
     six.run(MS)

@@ -20,6 +20,7 @@ from bazaar_peer.core.messages import (
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.sessions import SWEEP_MS, Outcome, Sessions
 from bazaar_peer.core.types import Limits
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 
 LIMITS = Limits(
@@ -64,7 +65,9 @@ def submission(
     received: int = 0,
 ) -> Submission:
     digest = digest_of(kind, body)
-    return Submission(session, number, floor, kind, client, key, digest, received, {}, body)
+    return Submission(
+        session, number, floor, kind, client, key, digest, received, *sealed({}), body
+    )
 
 
 def at(index: int, epoch: int = 1) -> Context:

@@ -23,6 +23,7 @@ from bazaar_peer.core.messages import (
 )
 from bazaar_peer.core.state import FORMAT, State
 from bazaar_peer.core.types import Limits
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
 
@@ -32,11 +33,13 @@ GENESIS = MembersChanged((Member(0, 1), Member(1, 1)), "r", Limits(), b"100")
 def command(number: int, amount: int = 1, session: int = 2, key: str = "") -> Submission:
     body = encode_add(Add(amount))
     digest = digest_of(COMMAND, body)
-    return Submission(session, number, 1, COMMAND, "c", key, digest, 0, {65536: number}, body)
+    return Submission(
+        session, number, 1, COMMAND, "c", key, digest, 0, *sealed({65536: number}), body
+    )
 
 
 def opening(peer: int) -> Submission:
-    return Submission(-1 - peer, 1, 1, OPEN_PEER, f"{peer}.1", "", 0, 0, {}, b"")
+    return Submission(-1 - peer, 1, 1, OPEN_PEER, f"{peer}.1", "", 0, 0, *sealed({}), b"")
 
 
 class History:
@@ -192,7 +195,7 @@ def test_looking_up_finds_what_numbers_and_keys_came_to() -> None:
 
 def test_session_that_a_client_opened_is_named_by_its_index() -> None:
     history = History()
-    opened = Submission(2, 1, 1, OPEN_SESSION, "c", "", 1, 0, {}, b"")
+    opened = Submission(2, 1, 1, OPEN_SESSION, "c", "", 1, 0, *sealed({}), b"")
 
     answer = history.add(1, [opened])[0]
 

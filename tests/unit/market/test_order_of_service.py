@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazaar_peer.core.messages import COMMAND, Submission
+from bazaar_peer.core.vector_clock import decode_stamp, sealed
 from bazaar_peer.market.market import Market
 
 PEERS = 4
@@ -32,7 +33,7 @@ def happened_before(one: dict[int, int], other: dict[int, int]) -> bool:
 
 
 def submission(number: int, stamp: dict[int, int]) -> Submission:
-    return Submission(1, number, 1, COMMAND, f"c{number % 3}", "", 0, 0, stamp, b"")
+    return Submission(1, number, 1, COMMAND, f"c{number % 3}", "", 0, 0, *sealed(stamp), b"")
 
 
 @given(histories(), st.randoms(use_true_random=False))
@@ -46,6 +47,9 @@ def test_service_order_extends_happens_before_and_ignores_arrival(
     served = Market().order(arrived)
 
     for at, later in enumerate(served):
-        assert not any(happened_before(later.stamp, sooner.stamp) for sooner in served[:at])
+        assert not any(
+            happened_before(decode_stamp(later.stamp), decode_stamp(sooner.stamp))
+            for sooner in served[:at]
+        )
     assert served == Market().order(batch)
     assert sorted(s.number for s in served) == [s.number for s in batch]
