@@ -275,7 +275,7 @@ class Ingress(Outstanding):
                 self._submit(waiting)
         peer = self.peer
         self.reader.ask_again()
-        if not older_than:
+        if everything and not older_than:
             peer.note("submitted_again", count=len(everything))
 
     # ---- time ----

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
+from bazaar_peer.core.effects import Send
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Position, Role
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class Nominee:
     def ask(self, whom: tuple[PeerId, ...]) -> None:
         """Send `IWon`; again every step until the election timeout (N3, N8)."""
         peer = self.peer
-        for other in whom:
-            peer.send(other, msg.IWon(self.epoch, self.transfer))
+        peer.effects.append(Send(whom, msg.IWon(self.epoch, self.transfer)))
         wait = peer.timing.retry if peer.follower.crashed else peer.timing.step
         self.again_at = peer.now + wait
 
@@ -152,8 +152,7 @@ class Nominee:
         self.until = peer.now + peer.timing.heartbeat_timeout
         if peer.now >= self.calm_at:
             self.calm_at = peer.now + peer.timing.heartbeat_interval
-            for other in self.promises:
-                peer.send(other, msg.IWon(self.epoch, self.transfer))
+            peer.effects.append(Send(tuple(self.promises), msg.IWon(self.epoch, self.transfer)))
 
     def _step_back(self, hint: int) -> None:
         """The source has no record that ends where ours does: ask from a common place."""

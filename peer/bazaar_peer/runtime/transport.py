@@ -183,8 +183,11 @@ class TcpTransport:
                 async with asyncio.timeout(ATTEMPT_S):
                     connection = await self._dial(link)
                 patience.cancel()
-            except (OSError, TimeoutError, ValueError) as error:
-                self._lost(link, refused=isinstance(error, ConnectionRefusedError))
+            except ConnectionRefusedError:
+                self._lost(link, refused=True)
+                pause_s = BACKOFF_MAX_S  # nobody is there; who comes dials, and that wakes this
+            except (OSError, TimeoutError, ValueError):
+                self._lost(link, refused=False)
             else:
                 self._lost(link, refused=False)
                 if connection is not None:
