@@ -31,6 +31,8 @@ class Nominee:
         self.transfer = 0
         self.asked = False
         self.promises: dict[PeerId, msg.Promise] = {}
+        self.refusals: dict[PeerId, bool] = {}
+        """Who promised this epoch to somebody else, and so will never promise it here (R3)."""
         self.source = NOBODY
         """Owner of the best journal, while something is copied from it."""
         self.until: Nanos = 0
@@ -75,6 +77,17 @@ class Nominee:
         if sender not in self.promises:
             self.promises[sender] = message
             self._decide()
+
+    def on_refused(self, sender: PeerId, epoch: int) -> None:
+        """Stop as soon as no majority can come any more."""
+        peer = self.peer
+        if epoch > self.epoch:
+            self.fail(f"peer {sender} promised epoch {epoch}")
+        elif sender not in self.promises:
+            self.refusals[sender] = True
+            able = {peer.me, *self.promises, *peer.linked} - set(self.refusals)
+            if not quorum.reached(peer.voters, able):
+                self.fail(f"no majority is left to promise epoch {epoch}")
 
     def best(self) -> tuple[Position, PeerId]:
         """Return the best journal promised, the own one first among equals (R9)."""

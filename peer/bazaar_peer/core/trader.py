@@ -271,6 +271,7 @@ class Trader:
             peer.copying.expire()
             why = self._failing(timeout)
             if why:
+                peer.broadcast(msg.SteppedDown(self.epoch))
                 self.step_down(why)
                 return
         self.hand_over.tick()

@@ -170,6 +170,7 @@ class Faults:
         hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
         network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
         network.release()
+        network.deliver()
         for host in world.hosts:
             host.fuse, host.burning = None, -1
             world.disks.unstall(host)
