@@ -29,6 +29,8 @@ class Copying:
         self.peer = peer
         self.sending: dict[PeerId, tuple[int, Nanos]] = {}
         """Receiver → (epoch, when the last part was asked for or sent)."""
+        self.furthest: dict[PeerId, tuple[int, int, int]] = {}
+        """Receiver → (epoch, base, part): a copy begun anew is no progress until it is further."""
         self.stop()
 
     def stop(self) -> None:
@@ -91,7 +93,10 @@ class Copying:
     def on_part_taken(self, sender: PeerId, message: msg.PartTaken) -> None:
         epoch, _ = self.sending.get(sender, (0, 0))
         if epoch == message.epoch == self.peer.epoch:
-            self.peer.trader_role.copy_advanced()
+            place = (epoch, message.base_index, message.number)
+            if place > self.furthest.get(sender, (0, 0, 0)):
+                self.furthest[sender] = place
+                self.peer.trader_role.copy_advanced()
             self._read(sender, epoch, message.number + 1)
 
     # ---- receiver ----
