@@ -64,6 +64,8 @@ class Copying:
     def begin_parts(self, to: PeerId, epoch: int) -> None:
         """Start to send the newest checkpoint, unless it is on its way already."""
         peer = self.peer
+        if to not in peer.linked:
+            return  # nothing would reach it; whoever lacks records asks again
         at = self.sending.get(to)
         if at is not None and at[0] == epoch and peer.now - at[1] < peer.timing.heartbeat_timeout:
             return
