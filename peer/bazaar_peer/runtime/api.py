@@ -178,7 +178,7 @@ class Commands:
         await self.current(caller, linearizable=True)
         known = self.peer.state.lookup_key(caller.client, key)
         if known is None:
-            raise Problem(404, "no outcome is known for this key; this is not final")
+            raise Problem(404, NOT_YET.format("key"))
         told = answer_body(key, known[1], known[2], known[3])
         return json_response(told, known[1])
 
@@ -189,7 +189,7 @@ class Commands:
         await self.current(caller_of(request.headers), linearizable=True)
         known = self.peer.state.lookup_number(session, number)
         if known is None:
-            raise Problem(404, "no outcome is known for this number; this is not final")
+            raise Problem(404, NOT_YET.format("number"))
         if known[1] != Status.OK:
             raise problem_of(known[1])
         told = answer_body(str(number), known[2], known[3], known[4])
@@ -215,12 +215,17 @@ class Commands:
 
 
 LOT_MAX = 2**48 - 1
+NOT_YET = (
+    "no outcome is known for this {} so far; this is not final: "
+    "ask again, or send the command again with it"
+)
 
 
 def _sessionless(request: web.Request) -> Caller:
     caller = caller_of(request.headers)
     if caller.session:
-        raise Problem(400, "Bazaar-Session should not be given here", field="Bazaar-Session")
+        why = "Bazaar-Session should be left out: this request goes by keys, not by numbers"
+        raise Problem(400, why, field="Bazaar-Session")
     return caller
 
 

@@ -123,14 +123,20 @@ class Reads:
         authorize(request)
         given = await body_of(request, _resignation) if request.can_read_body else Resignation()
         if not self.peer.is_trader:
-            raise Problem(409, f"this peer is not the trader; the trader is {self.peer.trader}")
+            raise Problem(409, self._not_trader())
         successor = -1 if given.successor is msgspec.UNSET else given.successor
         if successor >= 0 and successor not in self.peer.voters:
-            raise wrong("successor", "a voting member of the ring")
+            raise wrong("successor", f"a voter: one of {', '.join(map(str, self.peer.voters))}")
         self.driver.submit(Resign(leaving=False, successor=successor))
         return web.Response(
             status=202, body=b'{"resigning":true}', headers={"Content-Type": "application/json"}
         )
+
+    def _not_trader(self) -> str:
+        trader = self.peer.trader
+        if trader < 0:
+            return "this peer is not the trader, and knows of none now; try again soon"
+        return f"only the trader resigns; ask peer {trader} at {self.settings.client_url(trader)}"
 
     async def healthz(self, request: web.Request) -> web.Response:
         return json_response(b'{"status":"alive"}', self.peer.state.index)

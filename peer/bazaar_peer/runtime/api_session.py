@@ -49,9 +49,12 @@ class Sessions:
             heartbeat=HEARTBEAT_S, compress=False, max_msg_size=bodies.BATCH_BODY_MAX_BYTES
         )
         if not socket.can_prepare(request).ok:
-            raise Problem(400, "this path takes a WebSocket handshake", field="Upgrade")
+            why = (
+                "this path takes a WebSocket handshake; over plain HTTP there is POST /v1/sessions"
+            )
+            raise Problem(400, why, field="Upgrade")
         if self._sockets >= SOCKETS_MAX:
-            raise Problem(429, f"{SOCKETS_MAX} session sockets are open at this peer already")
+            raise Problem(429, f"{SOCKETS_MAX} session sockets are open here; ask another peer")
         given = request.query.get("session")
         caller.session = 0 if given is None else integer_in(given, "session", 1)
         self._sockets += 1
