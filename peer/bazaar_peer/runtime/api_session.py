@@ -21,7 +21,7 @@ from bazaar_peer.core.messages import OPEN_SESSION
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.runtime import bodies
 from bazaar_peer.runtime.api import Commands, answer_body, authorize
-from bazaar_peer.runtime.bodies import Caller, caller_of, command_of, decoded, integer_in
+from bazaar_peer.runtime.bodies import Caller, command_of, decoded, integer_in
 from bazaar_peer.runtime.driver import Busy
 from bazaar_peer.runtime.problems import Problem, problem_of
 
@@ -44,7 +44,7 @@ class Sessions:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         authorize(request)
-        caller = caller_of(request.headers)
+        caller = self.commands.caller(request)
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, compress=False, max_msg_size=bodies.BATCH_BODY_MAX_BYTES
         )

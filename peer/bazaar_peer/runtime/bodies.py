@@ -120,11 +120,11 @@ class Caller(Struct, gc=False):
     floor: int = 0
 
 
-def caller_of(headers: Mapping[str, str]) -> Caller:
-    """Read the headers of a request.
+def caller_of(headers: Mapping[str, str], ring: str) -> Caller:
+    """Read the headers of a request to this ring.
 
     Raises:
-        Problem: 400, one is not what it should be.
+        Problem: 400, one is not what it should be; 409, its index is another ring's.
     """
     get = headers.get
     client = token_in(get("Bazaar-Client", "anonymous"), "Bazaar-Client")
@@ -136,7 +136,7 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
         client,
         client if _name(client) else "anonymous",
         time.monotonic_ns() + int(seconds * 1e9),
-        _integer(headers, "Bazaar-Index", 0),
+        0 if (index := get("Bazaar-Index")) is None else index_in(index, ring),
         "" if key is None else token_in(key, "Idempotency-Key"),
     )
     if "Bazaar-Session" in headers or "Bazaar-Number" in headers:
@@ -162,6 +162,18 @@ def _seconds(text: str) -> float:
             "Bazaar-Deadline", f"a number of seconds from {DEADLINE_MIN_S:g} to {DEADLINE_MAX_S:g}"
         )
     return seconds
+
+
+def index_in(text: str, ring: str) -> int:
+    """Read an index, alone or as `RING:INDEX`; another ring's is not waited for (R14)."""
+    of, colon, index = text.rpartition(":")
+    if colon and not _token(of):
+        raise wrong("Bazaar-Index", "a whole number, or RING:INDEX as an answer's header has it")
+    number = integer_in(index, "Bazaar-Index")
+    if colon and of != ring:
+        why = f"Bazaar-Index is of ring {of}, and this is ring {ring}: leave it out"
+        raise Problem(409, why, field="Bazaar-Index")
+    return number
 
 
 def _integer(given: Mapping[str, str], name: str, least: int) -> int:

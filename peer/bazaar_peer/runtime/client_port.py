@@ -45,7 +45,7 @@ AGAIN_S = 0.05
 
 def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Application:
     """Build the application: every path of openapi.py."""
-    commands, events = Commands(driver, peer), Events(peer)
+    commands, events = Commands(driver, peer, settings.ring), Events(peer)
     reads = Reads(driver, peer, settings, commands)
     described = document()
 

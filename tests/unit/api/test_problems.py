@@ -70,6 +70,19 @@ REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
         400,
         "Bazaar-Index",
     ),
+    "index of another ring": (
+        *("POST", ORDERS, ORDER, {"Bazaar-Index": "ring-0:7"}),
+        *(409, "Bazaar-Index"),
+    ),
+    "index of another ring, read": (
+        *("GET", "/v1/stock", None, {"Bazaar-Index": "ring-0:7"}),
+        *(409, "Bazaar-Index"),
+    ),
+    "index of no ring": ("POST", ORDERS, ORDER, {"Bazaar-Index": ":7"}, 400, "Bazaar-Index"),
+    "ring without an index": (
+        *("POST", ORDERS, ORDER, {"Bazaar-Index": "stub:"}),
+        *(400, "Bazaar-Index"),
+    ),
     "session without number": (
         "POST",
         ORDERS,
