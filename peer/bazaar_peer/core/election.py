@@ -71,7 +71,7 @@ class Ring(Nominator):
         else:
             self.own, self.own_until = 0, NEVER
             if self.patient:
-                self.token_until = peer.now + peer.timing.heartbeat_timeout
+                self.token_until = peer.now + CIRCUIT_STEPS * peer.timing.step
             replaces = max(message.replaces, peer.epoch)
             self._pass_on(
                 msg.Election(replaces, initiator, message.token, (*tally, standing_of(peer)))

@@ -52,6 +52,8 @@ class Nominator(ABC):
         self.polling = 0
         self.poll_until: Nanos = NEVER
         self.tally: dict[PeerId, msg.PollAnswer] = {}
+        self.vain = False
+        """The bully's last attempts brought no majority."""
 
     # ---- for the other parts ----
 
@@ -62,6 +64,7 @@ class Nominator(ABC):
         self.suspects.clear()
         self.quiet_until = self.token_until = self.retry_at = 0
         self.poll_at = NEVER
+        self.vain = False
         self._idle()
 
     def restart_timer(self) -> None:

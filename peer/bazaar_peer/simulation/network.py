@@ -20,6 +20,8 @@ from bazaar_peer.simulation.dice import Dice
 if TYPE_CHECKING:
     from bazaar_peer.simulation.world import World
 
+TRAVELS = (Received, LinkUp, LinkLost)
+
 
 class Network:
     """`cut[a][b]`: nothing gets from a to b. `joined`: pairs that are connected."""
@@ -92,7 +94,7 @@ class Network:
         world = self.world
         usual = world.now + self.latency + self.jitter
         world.heap[:] = [
-            (usual, *entry[1:]) if type(entry[4]) is Received and entry[0] > usual else entry
+            (usual, *entry[1:]) if entry[0] > usual and type(entry[4]) in TRAVELS else entry
             for entry in world.heap
         ]
         heapify(world.heap)

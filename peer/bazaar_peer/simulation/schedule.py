@@ -21,8 +21,10 @@ SMALL = 12
 """Operations of a history that the search can judge."""
 LOOKS = 20
 """Looks at the ring in one election timeout."""
-BOUND = 3
-"""G4: a healed ring has a trader within so many election timeouts, copies aside."""
+GOAL = 3
+"""G4: election timeouts within which a healed ring should have a trader, copies aside."""
+BOUND = 4
+"""And within which it must; docs/evidence/simulator.md says what lies between."""
 PATIENCE = 30
 """And within so many, copies included: here they go one tiny part at a time."""
 

@@ -398,6 +398,28 @@ def test_nominee_stops_when_no_majority_is_left_to_promise(epoch: int) -> None:
     assert roles == [Role.NOMINEE] * (len(refusals) - 1) + [Role.FOLLOWER]
 
 
+def test_nominee_with_a_rival_does_not_wait_out_a_split() -> None:
+    """One peer is gone, unnoticed: the promises of the others are all that there will be."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominee.start(transfer=0)
+    core.handle([ev.DiskDone(core.disk.issued)], ring.now)
+
+    answers(ring, P[1], msg.Refused(core.epoch), P[2])
+    core.handle([ev.Tick()], ring.now + 2 * core.timing.step)
+
+    assert core.role is Role.FOLLOWER
+
+
+def test_token_that_was_passed_on_is_waited_for_as_long_as_by_its_initiator() -> None:
+    """N8: two steps after that nobody holds it any more."""
+    ring = silent()
+    core = ring.peers[P[2]]
+    answers(ring, P[2], msg.Election(0, 1, 7, (standing(1, 0, 1),)), P[1])
+
+    assert core.nominator.token_until == core.now + 2 * core.timing.step
+
+
 def test_who_reaches_no_majority_is_not_nominated() -> None:
     """Its line in a tally says so, like that of a peer that leaves."""
     ring = silent()
@@ -411,12 +433,17 @@ def test_who_reaches_no_majority_is_not_nominated() -> None:
     assert seen == [False, False, False, True]
 
 
-def test_bully_stands_itself_when_its_nominee_did_not_reign() -> None:
+@pytest.mark.parametrize("before", ["its nominee did not reign", "it reached no majority"])
+def test_bully_stands_itself_when(before: str) -> None:
     """N4, for the second nominator: the highest may reach no majority, who asks does."""
     ring = Ring(3, election="bully")
     ring.lost = lambda *_: True
     core = ring.peers[P[0]]
-    core.nominator._exclude(P[2])
+    if before == "its nominee did not reign":
+        core.nominator._exclude(P[2])
+    else:
+        core.nominator.start()
+        core.handle([ev.Tick()], ring.now + core.timing.heartbeat_timeout)
     core.nominator.start()
 
     answers(ring, P[0], msg.PollAnswer(core.nominator.polling, standing(2), hears=False), P[2])
