@@ -40,7 +40,9 @@ async def call(
         ):
             found = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise CallError(f"no answer from {url}: {str(error) or type(error).__name__}") from error
+        why = str(error) or type(error).__name__
+        hint = "is a ring running there? `bazaar up` starts one, --url names another peer"
+        raise CallError(f"no answer from {url}: {why} ({hint})") from error
     if response.status >= 400:
         raise CallError(_why(found, response.status), 2 if response.status < 429 else 1)
     assert isinstance(found, dict)

@@ -36,8 +36,8 @@ class Bully(Nominator):
         if any(answer.hears for answer in self.tally.values()):
             self.on_trader_alive(peer.me, msg.TraderAlive(peer.epoch, peer.epoch))
             return
-        if self.failed >= EXCLUDED_ROUNDS:
-            super()._poll_progress()  # N4: nominees failed, so who reaches a majority stands
+        if self.vain or self.excluded or self.failed >= EXCLUDED_ROUNDS:
+            super()._poll_progress()  # N4: who reaches a majority stands itself
             return
         waiting = [v for v in peer.voters if v in peer.linked and v not in self.tally]
         if peer.follower.trader in waiting:
@@ -47,12 +47,12 @@ class Bully(Nominator):
 
     def _close(self) -> None:
         """Nominate the highest of a majority's tally, oneself when nobody higher answered."""
-        tally = tuple(answer.standing for answer in self.tally.values())
-        self._idle()
-        if quorum.reached(self.peer.voters, [s.id for s in tally]):
-            self.nominate(tally)
+        if quorum.reached(self.peer.voters, self.tally):
+            self._nominate_answered()
         else:
+            self._idle()
             self._failed()
+            self.vain = True
 
     def tick(self) -> None:
         if self.polling and self.peer.now >= self.poll_until and not self.peer.hearing():

@@ -29,6 +29,8 @@ class Copying:
         self.peer = peer
         self.sending: dict[PeerId, tuple[int, Nanos]] = {}
         """Receiver → (epoch, when the last part was asked for or sent)."""
+        self.furthest: dict[PeerId, tuple[int, int, int]] = {}
+        """Receiver → (epoch, base, part): a copy begun anew is no progress until it is further."""
         self.stop()
 
     def stop(self) -> None:
@@ -62,6 +64,8 @@ class Copying:
     def begin_parts(self, to: PeerId, epoch: int) -> None:
         """Start to send the newest checkpoint, unless it is on its way already."""
         peer = self.peer
+        if to not in peer.linked:
+            return  # nothing would reach it; whoever lacks records asks again
         at = self.sending.get(to)
         if at is not None and at[0] == epoch and peer.now - at[1] < peer.timing.heartbeat_timeout:
             return
@@ -91,7 +95,10 @@ class Copying:
     def on_part_taken(self, sender: PeerId, message: msg.PartTaken) -> None:
         epoch, _ = self.sending.get(sender, (0, 0))
         if epoch == message.epoch == self.peer.epoch:
-            self.peer.trader_role.copy_advanced()
+            place = (epoch, message.base_index, message.number)
+            if place > self.furthest.get(sender, (0, 0, 0)):
+                self.furthest[sender] = place
+                self.peer.trader_role.copy_advanced()
             self._read(sender, epoch, message.number + 1)
 
     # ---- receiver ----

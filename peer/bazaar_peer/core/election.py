@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.nominator import EXCLUDED_ROUNDS, NEVER, TALLY_MAX, Nominator
+from bazaar_peer.core.standing import standing_of
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
+
+CIRCUIT_STEPS = 2
+"""A step is long enough for a round of the ring (N8); a token gone for two will not come home."""
 
 
 class Ring(Nominator):
@@ -38,17 +42,19 @@ class Ring(Nominator):
         if len(peer.voters) == 1:
             peer.nominee.start(transfer=0)
             return
-        if not self.patient or (self.failed >= EXCLUDED_ROUNDS and self.failed % 2):
+        vain = self.excluded or (self.failed >= EXCLUDED_ROUNDS and self.failed % 2)
+        if vain or peer.now >= self.poll_at or not self.patient:
             self.poll()  # tokens bring nobody to reign: see whom one reaches oneself (N4)
             return
         self.counter += 1
         self.own = peer.disk.hard.boot << 20 | self.counter
-        self.own_until = peer.now + peer.timing.heartbeat_timeout
-        self._pass_on(msg.Election(peer.epoch, peer.me, self.own, (self.standing(),)))
+        self.own_until = peer.now + CIRCUIT_STEPS * peer.timing.step
+        self._pass_on(msg.Election(peer.epoch, peer.me, self.own, (standing_of(peer),)))
 
     def on_election(self, sender: PeerId, message: msg.Election) -> None:
         peer, tally = self.peer, message.tally
         peer.send(sender, msg.TokenTaken(message.initiator, message.token))
+        peer.seen_epoch(message.replaces)
         self.suspects.pop(sender, None)
         initiator = PeerId(message.initiator)
         if len(tally) > TALLY_MAX or initiator not in peer.voters:
@@ -65,9 +71,10 @@ class Ring(Nominator):
         else:
             self.own, self.own_until = 0, NEVER
             if self.patient:
-                self.restart_timer()
+                self.token_until = peer.now + CIRCUIT_STEPS * peer.timing.step
+            replaces = max(message.replaces, peer.epoch)
             self._pass_on(
-                msg.Election(message.replaces, initiator, message.token, (*tally, self.standing()))
+                msg.Election(replaces, initiator, message.token, (*tally, standing_of(peer)))
             )
 
     def _home(self, message: msg.Election) -> None:
@@ -77,7 +84,7 @@ class Ring(Nominator):
             return
         self.own, self.own_until = 0, NEVER
         if quorum.reached(peer.voters, [s.id for s in message.tally]):
-            self.nominate(message.tally)
+            self.nominate(message.tally, message.replaces)
         else:
             self.poll()
 

@@ -33,7 +33,7 @@ class Follower:
         """When the trader was last heard, or lost, or this peer promised or started (N7)."""
         self.lost = True
         self.crashed = False
-        """The trader's connection closed and a new one was refused: proof of death (N3)."""
+        """The trader stepped down, or a new connection to it was refused: proof (N3)."""
         self.verified = 0
         self.round = 0
         self._acked_match = -1
@@ -228,9 +228,17 @@ class Follower:
 
     def on_link_lost(self, peer: PeerId, refused: bool) -> None:
         if refused and peer == self.trader and self.hearing():
-            self.lost = self.crashed = True
-            self.quiet_since = self.peer.now
-            self.peer.note("trader_lost", epoch=self.epoch, trader=peer, why="connection refused")
+            self._lose("connection refused")
+
+    def on_stepped_down(self, sender: PeerId, message: msg.SteppedDown) -> None:
+        """The trader's own word is proof like a refused connection: no reign is resumed (R1)."""
+        if (sender, message.epoch) == (self.trader, self.epoch) and self.hearing():
+            self._lose("stepped down")
+
+    def _lose(self, why: str) -> None:
+        self.lost = self.crashed = True
+        self.quiet_since = self.peer.now
+        self.peer.note("trader_lost", epoch=self.epoch, trader=self.trader, why=why)
 
     def on_state_differs(self, sender: PeerId, message: msg.StateDiffers) -> None:
         """H1: a majority computed another state; rebuild from the own checkpoint and journal."""

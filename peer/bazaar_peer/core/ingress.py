@@ -49,7 +49,7 @@ class Ingress(Outstanding):
         if self.count >= self.peer.settings.ingress_max:
             self._reply(event.request, Status.BUSY)
         elif not self._admit(event):
-            self.parked.append(event)
+            self.parked[event.request] = event
             self._scan_soon()
 
     def _admit(self, event: ev.Command) -> bool:
@@ -126,7 +126,10 @@ class Ingress(Outstanding):
             *sealed(peer.clock.stamp()),
             event.body,
         )
-        return Waiting(event.request, event.deadline, sub)
+        waiting = Waiting(event.request, event.deadline, sub)
+        if event.request:
+            self.requests[event.request] = waiting
+        return waiting
 
     def _submit(self, waiting: Waiting) -> None:
         """Hand a submission to the own post, or put it into the next message to the trader."""
@@ -216,10 +219,10 @@ class Ingress(Outstanding):
             self._scan_soon()
 
     def _unpark(self) -> None:
-        parked, self.parked = self.parked, []
-        for event in parked:
+        parked, self.parked = self.parked, {}
+        for request, event in parked.items():
             if not self._admit(event):
-                self.parked.append(event)
+                self.parked[request] = event
 
     # ---- the own session ----
 

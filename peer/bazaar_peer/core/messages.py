@@ -80,6 +80,8 @@ class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
     token: int
     standing: Standing
     hears: bool
+    promised: int = 0
+    """The epoch that whoever stands now has to exceed."""
 
 
 # ---- investiture -----------------------------------------------------------------------------
@@ -101,6 +103,12 @@ class Promise(Struct, gc=False, frozen=True, array_like=True, tag=11):
 
 class Refused(Struct, gc=False, frozen=True, array_like=True, tag=12):
     """A message of a lower epoch; names the epoch promised."""
+
+    epoch: int
+
+
+class SteppedDown(Struct, gc=False, frozen=True, array_like=True, tag=15):
+    """The trader's own word that this reign is over; it never resumes its epoch (R1, N5)."""
 
     epoch: int
 
@@ -250,6 +258,7 @@ Message: TypeAlias = (
     | IWon
     | Promise
     | Refused
+    | SteppedDown
     | Fetch
     | Chunk
     | Append

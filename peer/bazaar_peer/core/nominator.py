@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
+from bazaar_peer.core.standing import ranked, standing_of, unable
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ class Nominator(ABC):
         self.suspects: dict[PeerId, bool] = {}
         self.counter = 0
         self.quiet_until: Nanos = 0
+        """Until then whoever got this peer's promise is left to get on with it (N8)."""
+        self.token_until: Nanos = 0
+        """The same of a token that was passed on."""
         self.retry_at: Nanos = 0
+        self.poll_at: Nanos = NEVER
+        """When to poll as well, since somebody else's token brought no majority."""
         self.nominated: tuple[PeerId, Nanos] = (NOBODY, NEVER)
         self.polling = 0
         self.poll_until: Nanos = NEVER
         self.tally: dict[PeerId, msg.PollAnswer] = {}
+        self.vain = False
+        """The bully's last attempts brought no majority."""
 
     # ---- for the other parts ----
 
@@ -54,7 +62,9 @@ class Nominator(ABC):
         self.failed = 0
         self.excluded.clear()
         self.suspects.clear()
-        self.quiet_until = self.retry_at = 0
+        self.quiet_until = self.token_until = self.retry_at = 0
+        self.poll_at = NEVER
+        self.vain = False
         self._idle()
 
     def restart_timer(self) -> None:
@@ -73,7 +83,9 @@ class Nominator(ABC):
         self._failed()
 
     def on_link_up(self, peer: PeerId) -> None:
+        """What was held against a peer that could not be reached no longer counts."""
         self.suspects.pop(peer, None)
+        self.excluded.pop(peer, None)
 
     def on_link_lost(self, peer: PeerId) -> None:
         """Suspect who cannot be reached; it is asked last."""
@@ -81,7 +93,7 @@ class Nominator(ABC):
 
     def on_trader_alive(self, sender: PeerId, message: msg.TraderAlive) -> None:
         """Somebody hears the trader: try again soon if its death is proved, else back off."""
-        if not self.gathering() or message.asked != self.peer.epoch:
+        if not self.gathering() or message.asked < self.peer.epoch:
             return
         self._idle()
         peer, follower = self.peer, self.peer.follower
@@ -108,26 +120,26 @@ class Nominator(ABC):
         peer.nominee.start(transfer)
 
     def on_poll(self, sender: PeerId, message: msg.Poll) -> None:
+        """Answer, and ask too if the sender does not get on; a nominee is busy with its own."""
         peer = self.peer
+        if peer.role is Role.NOMINEE:
+            return
         hears = peer.hearing()
-        peer.send(sender, msg.PollAnswer(message.token, self.standing(), hears))
+        peer.send(sender, msg.PollAnswer(message.token, standing_of(peer), hears, peer.epoch))
+        if not hears and self.poll_at == NEVER:
+            self.poll_at = peer.now + peer.timing.step + self._backoff()
 
     # ---- tallies ----
 
-    def standing(self) -> msg.Standing:
-        """Return the own line of a tally; a stalled disk makes as bad a trader as a leaving one."""
-        peer = self.peer
-        epoch, index = peer.journal.last
-        since = peer.now - peer.timing.heartbeat_timeout
-        stalled = not peer.disk.idle and peer.disk.stuck_since < since
-        return msg.Standing(peer.me, epoch, index, peer.leaving or stalled)
+    def nominate(self, tally: tuple[msg.Standing, ...], replaces: int) -> None:
+        """Nominate the highest id that is able, not excluded and not too far behind.
 
-    def nominate(self, tally: tuple[msg.Standing, ...]) -> None:
-        """Nominate the highest id that is able, not excluded and not too far behind."""
+        `replaces`: the highest epoch that anybody in the tally had promised (N2, N7).
+        """
         peer = self.peer
         voters = [s for s in tally if s.id in peer.voters and not s.leaving]
-        ranked = self._ranked([s for s in voters if s.id not in self.excluded] or voters)
-        for standing in ranked:
+        able = [s for s in voters if s.id not in self.excluded] or voters
+        for standing in ranked(able, peer.settings.catch_up_limit, self.failed):
             who = PeerId(standing.id)
             if who == peer.me:
                 self._idle()
@@ -135,37 +147,28 @@ class Nominator(ABC):
                 return
             if who in peer.linked:
                 self._idle()
-                peer.send(who, msg.Nominated(peer.epoch, 0, tally))
+                peer.send(who, msg.Nominated(replaces, 0, tally))
                 peer.note("nominated", epoch=peer.epoch, nominee=who, tally=len(tally))
                 self.nominated = (who, peer.now + peer.timing.heartbeat_timeout)
                 return
         self._idle()
         self._failed()
 
-    def _ranked(self, able: list[msg.Standing]) -> list[msg.Standing]:
-        if not able:
-            return []
-        best = max((s.epoch, s.index) for s in able)
-        limit = self.peer.settings.catch_up_limit >> self.failed
-        if self.failed >= EXCLUDED_ROUNDS:
-            near = [s for s in able if (s.epoch, s.index) == best]  # N4: best journal only
-        else:
-            near = [s for s in able if best[1] - s.index <= limit]
-        return sorted(near, key=lambda s: s.id, reverse=True)
-
     def poll(self) -> None:
         """Ask every member directly, after a token that brought no majority (N4)."""
         peer = self.peer
         self._idle()
+        self.poll_at = NEVER
         self.counter += 1
         self.polling = self.counter
         self.poll_until = peer.now + peer.timing.step
-        self.tally = {peer.me: msg.PollAnswer(self.polling, self.standing(), hears=False)}
+        self.tally = {peer.me: msg.PollAnswer(self.polling, standing_of(peer), False, peer.epoch)}
         peer.note("poll", epoch=peer.epoch)
         peer.broadcast(msg.Poll(self.polling))
         self._poll_progress()
 
     def on_poll_answer(self, sender: PeerId, message: msg.PollAnswer) -> None:
+        self.peer.seen_epoch(message.promised)
         if message.token == self.polling != 0:
             self.tally[sender] = message
             self._poll_progress()
@@ -177,11 +180,16 @@ class Nominator(ABC):
             self._idle()
             self._failed()
         elif quorum.reached(peer.voters, self.tally):
-            self._idle()
-            if peer.leaving or self.standing().leaving:
-                self.nominate(tuple(answer.standing for answer in self.tally.values()))
+            if unable(peer):
+                self._nominate_answered()
             else:
+                self._idle()
                 peer.nominee.start(transfer=0)
+
+    def _nominate_answered(self) -> None:
+        answers = self.tally.values()
+        replaces = max(answer.promised for answer in answers)
+        self.nominate(tuple(answer.standing for answer in answers), replaces)
 
     # ---- time ----
 
@@ -213,7 +221,10 @@ class Nominator(ABC):
         rank = (mine - place - 1) % count
         wait = 0 if follower.crashed else peer.timing.heartbeat_timeout
         at = follower.quiet_since + wait + rank * peer.timing.step
-        return max(at, self.quiet_until, self.retry_at)
+        if self.retry_at > follower.quiet_since:
+            at = self.retry_at  # its turn has come once: from now on chance decides (N6)
+        at = max(at, self.token_until)
+        return max(min(at, self.poll_at), self.quiet_until)
 
     def deadline(self) -> Nanos:
         peer = self.peer
@@ -261,9 +272,14 @@ class Nominator(ABC):
             self.excluded[who] -= 1
             if self.excluded[who] < 0:
                 del self.excluded[who]
-        span = peer.timing.step << min(self.failed, FAILED_MAX)
-        self.retry_at = peer.now + peer.jitter() % span
+        self.retry_at, self.poll_at = peer.now + self._backoff(), NEVER
         peer.note("attempt_failed", failed=self.failed)
+
+    def _backoff(self) -> Nanos:
+        """Draw a wait that keeps rivals apart, of an election timeout at most (N6)."""
+        timing = self.peer.timing
+        span = timing.step << min(max(1, self.failed), FAILED_MAX)
+        return self.peer.jitter() % min(span, timing.heartbeat_timeout)
 
     def _idle(self) -> None:
         """End whatever attempt is under way."""

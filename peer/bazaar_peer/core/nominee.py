@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
 
 
+SPLIT_STEPS = 2
+"""A nominee with a rival waits so long for promises: both must not wait out a split of them."""
+
+
 class Nominee:
     """The candidacy of one peer for one epoch."""
 
@@ -32,6 +36,8 @@ class Nominee:
         self.transfer = 0
         self.asked = False
         self.promises: dict[PeerId, msg.Promise] = {}
+        self.refusals: dict[PeerId, bool] = {}
+        """Who promised this epoch to somebody else, and so will never promise it here (R3)."""
         self.source = NOBODY
         """Owner of the best journal, while something is copied from it."""
         self.until: Nanos = 0
@@ -75,6 +81,19 @@ class Nominee:
         if sender not in self.promises:
             self.promises[sender] = message
             self._decide()
+
+    def on_refused(self, sender: PeerId, epoch: int) -> None:
+        """Stop as soon as no majority can come any more, and soon if one may not."""
+        peer = self.peer
+        if epoch > self.epoch:
+            self.fail(f"peer {sender} promised epoch {epoch}")
+        elif sender not in self.promises:
+            self.refusals[sender] = True
+            able = {peer.me, *self.promises, *peer.linked} - set(self.refusals)
+            if not quorum.reached(peer.voters, able):
+                self.fail(f"no majority is left to promise epoch {epoch}")
+            elif self.source == NOBODY:  # who is silent for so long may be gone, not only slow
+                self.until = min(self.until, peer.now + SPLIT_STEPS * peer.timing.step)
 
     def best(self) -> tuple[Position, PeerId]:
         """Return the best journal promised, the own one first among equals (R9)."""

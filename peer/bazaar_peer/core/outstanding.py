@@ -22,8 +22,10 @@ class Outstanding:
         self.peer = peer
         self.own: dict[int, Waiting] = {}
         self.foreign: dict[tuple[int, int], list[Waiting]] = {}
-        self.parked: list[ev.Command] = []
-        """Commands that wait for the own session, for ticks or for an index."""
+        self.parked: dict[int, ev.Command] = {}
+        """By request, commands that wait for the own session, for ticks or for an index."""
+        self.requests: dict[int, Waiting] = {}
+        """By request, what is numbered and still to be answered."""
         self.reader = Reader(peer)
 
     @property
@@ -37,13 +39,14 @@ class Outstanding:
     def forget(self, request: int) -> None:
         """The client is gone; its command goes on, its answer is not wanted."""
         self.reader.waiting.pop(request, None)
-        self.parked = [event for event in self.parked if event.request != request]
-        for waiting in [*self.own.values(), *(w for ws in self.foreign.values() for w in ws)]:
-            if waiting.request == request:
-                waiting.request = 0
+        self.parked.pop(request, None)
+        waiting = self.requests.pop(request, None)
+        if waiting is not None:
+            waiting.request = 0
 
     def _reply(self, request: int, status: int, answer: msg.Answer | None = None) -> None:
         if request:
+            self.requests.pop(request, None)
             self.peer.effects.append(Reply(request, status, answer))
 
     def _expire(self) -> None:
@@ -59,10 +62,9 @@ class Outstanding:
             self.foreign[name] = left
             if not left:
                 del self.foreign[name]
-        for event in self.parked:
-            if now >= event.deadline:
-                self._reply(event.request, Status.NEVER_SENT)
-        self.parked = [event for event in self.parked if now < event.deadline]
+        for request in [r for r, event in self.parked.items() if now >= event.deadline]:
+            del self.parked[request]
+            self._reply(request, Status.NEVER_SENT)
         self.reader.expire()
 
     def _give_up(self, waiting: Waiting) -> None:

@@ -63,7 +63,22 @@ class Peer(Ledger):
         self.jitter = jitter
         self.now = now
         self.effects: list[Effect] = []
-        self.state = State(make_machine)
+        self.role = Role.FOLLOWER
+        self.leaving = self.halted = False
+        self.backlog = False
+        """More is committed than one step applies."""
+        self.deadline: Nanos = now
+        self.linked: dict[PeerId, bool] = {}
+        self._recover(recovered)
+        self._make_parts()
+        boot = msgspec.structs.replace(
+            recovered.hard, boot=recovered.hard.boot + 1, ticks=recovered.hard.ticks + BLOCK
+        )
+        self.disk.write_hard(boot, now)
+
+    def _recover(self, recovered: Recovered) -> None:
+        """Take state, journal and clock from the volume."""
+        self.state = State(self.make_machine)
         for part in recovered.parts:
             self.state.restore(part)
         base = (recovered.base_epoch, recovered.base_index) if recovered.parts else ORIGIN
@@ -80,7 +95,6 @@ class Peer(Ledger):
         )
         for stored in self.journal.records:
             self.clock.merge(msg.decode_record(stored.blob).clock)
-        self.role = Role.FOLLOWER
         self.commit = self.state.index
         self.epoch_max = max(recovered.hard.promised, self.journal.last[0])
         """The highest epoch seen anywhere (R1)."""
@@ -91,23 +105,15 @@ class Peer(Ledger):
         """Size of the last checkpoint: the next waits until the journal has grown by as much."""
         self.grown_bytes = 0
         self.keep_index = 0
-        self.leaving = False
-        self.halted = False
-        self.backlog = False
-        """More is committed than one step applies."""
-        self.deadline: Nanos = now
-        self.linked: dict[PeerId, bool] = {}
+
+    def _make_parts(self) -> None:
         self.follower = Follower(self)
-        self.nominator: Nominator = Bully(self) if settings.election == "bully" else Ring(self)
+        self.nominator: Nominator = Bully(self) if self.settings.election == "bully" else Ring(self)
         self.nominee = Nominee(self)
         self.trader_role = Trader(self)
         self.copying = Copying(self)
         self.ingress = Ingress(self)
         self.routes = routes(self)
-        boot = msgspec.structs.replace(
-            recovered.hard, boot=recovered.hard.boot + 1, ticks=recovered.hard.ticks + BLOCK
-        )
-        self.disk.write_hard(boot, now)
 
     # ---- the adapter's view ----
 

@@ -8,11 +8,12 @@ from bazaar_peer.core.types import Nanos
 class Progress:
     """What the trader knows of one follower in this reign; all starts at 0 (R5)."""
 
-    __slots__ = ("accepted_at", "flying", "match", "moved_at", "next", "round")
+    __slots__ = ("accepted_at", "flying", "lowest", "match", "moved_at", "next", "round")
 
     def __init__(self, next_index: int, now: Nanos) -> None:
         self.match = 0
-        self.next = next_index
+        self.next = self.lowest = next_index
+        """`lowest`: the furthest it stepped back; only beyond that it comes nearer (N5 c)."""
         self.round = 0
         self.flying = 0
         self.accepted_at = now

@@ -22,6 +22,7 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
         msg.IWon: peer.follower.on_i_won,
         msg.Promise: peer.nominee.on_promise,
         msg.Refused: partial(on_refused, peer),
+        msg.SteppedDown: peer.follower.on_stepped_down,
         msg.Fetch: peer.copying.on_fetch,
         msg.Chunk: peer.nominee.on_chunk,
         msg.Part: peer.copying.on_part,
@@ -82,10 +83,10 @@ def take(peer: Peer, event: ev.Event) -> None:
 def on_refused(peer: Peer, sender: PeerId, message: msg.Refused) -> None:
     """Somebody promised a higher epoch: no role of a lower one goes on (N5 a)."""
     peer.seen_epoch(message.epoch)
-    if message.epoch <= peer.epoch:
+    if peer.role is Role.NOMINEE and message.epoch >= peer.epoch:
+        peer.nominee.on_refused(sender, message.epoch)
+    elif message.epoch <= peer.epoch:
         return
-    if peer.role is Role.NOMINEE:
-        peer.nominee.fail(f"peer {sender} promised epoch {message.epoch}")
     elif peer.role is Role.TRADER:
         epoch = peer.epoch
         peer.trader_role.step_down(f"peer {sender} promised epoch {message.epoch}")

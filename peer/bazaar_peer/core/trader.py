@@ -193,8 +193,11 @@ class Trader:
         if hint + 1 < progress.next:
             progress.next = max(hint, progress.match) + 1
             progress.flying = 0
-            progress.moved_at = self.commit_moved_at = self.peer.now
+            progress.moved_at = self.peer.now
             self.work = True
+            if progress.next < progress.lowest:  # each step counts once, so they come to an end
+                progress.lowest = progress.next
+                self.commit_moved_at = self.peer.now
 
     def copy_advanced(self) -> None:
         """A copy on its way is progress: who lacks it may be needed for a majority (N5 c)."""
@@ -271,6 +274,7 @@ class Trader:
             peer.copying.expire()
             why = self._failing(timeout)
             if why:
+                peer.broadcast(msg.SteppedDown(self.epoch))
                 self.step_down(why)
                 return
         self.hand_over.tick()

@@ -54,15 +54,27 @@ def answer_body(key: str, index: int, epoch: int, result: bytes) -> bytes:
     return b'{"key":"%b","index":%d,"epoch":%d,%b' % (key.encode(), index, epoch, result[1:])
 
 
-def json_response(body: bytes, index: int) -> web.Response:
-    return web.Response(body=body, headers={"Content-Type": JSON, "Bazaar-Index": str(index)})
+def json_response(body: bytes, ring: str, index: int) -> web.Response:
+    """Answer with JSON; the index names its ring, so that no other ring waits for it (R14)."""
+    headers = {"Content-Type": JSON, "Bazaar-Index": f"{ring}:{index}"}
+    return web.Response(body=body, headers=headers)
 
 
 class Commands:
     """Everything that a client can have done."""
 
-    def __init__(self, driver: Driver, peer: Peer) -> None:
-        self.driver, self.peer = driver, peer
+    def __init__(self, driver: Driver, peer: Peer, ring: str) -> None:
+        self.driver, self.peer, self.ring = driver, peer, ring
+
+    def caller(self, request: web.Request) -> Caller:
+        return caller_of(request.headers, self.ring)
+
+    def _sessionless(self, request: web.Request) -> Caller:
+        caller = self.caller(request)
+        if caller.session:
+            why = "Bazaar-Session should be left out: this request goes by keys, not by numbers"
+            raise Problem(400, why, field="Bazaar-Session")
+        return caller
 
     # ---- one command
 
@@ -72,7 +84,7 @@ class Commands:
         async def post(request: web.Request) -> web.StreamResponse:
             authorize(request)
             body = await body_of(request, decoder)
-            caller = caller_of(request.headers)
+            caller = self.caller(request)
             return await self.execute(request, caller, command_of(body, caller.name))
 
         return post
@@ -82,16 +94,16 @@ class Commands:
         lot = integer_in(request.match_info["lot"], "lot", 1, LOT_MAX)
         body = await body_of(request, _price)
         command = encode_command(Reprice(lot, body.price))
-        return await self.execute(request, caller_of(request.headers), command)
+        return await self.execute(request, self.caller(request), command)
 
     async def open_session(self, request: web.Request) -> web.Response:
         authorize(request)
-        return await self.execute(request, _sessionless(request), b"", OPEN_SESSION)
+        return await self.execute(request, self._sessionless(request), b"", OPEN_SESSION)
 
     async def close_session(self, request: web.Request) -> web.Response:
         authorize(request)
         session = integer_in(request.match_info["id"], "id", 1)
-        caller = _sessionless(request)
+        caller = self._sessionless(request)
         return await self.execute(request, caller, b"%d" % session, CLOSE_SESSION)
 
     async def execute(
@@ -107,7 +119,7 @@ class Commands:
         # Without a key of its own, a command goes by its number in the session.
         key = caller.key or str(answer.number)
         told = answer_body(key, answer.index, answer.epoch, answer.body)
-        return json_response(told, answer.index)
+        return json_response(told, self.ring, answer.index)
 
     def event(self, caller: Caller, body: bytes, kind: int = COMMAND) -> Command:
         return Command(
@@ -149,7 +161,7 @@ class Commands:
         """Orders of one client in causal order; each has its own key and its own answer."""
         authorize(request)
         batch = await body_of(request, _batch, bodies.BATCH_BODY_MAX_BYTES)
-        caller = _sessionless(request)
+        caller = self._sessionless(request)
         if request.transport is None:
             raise ConnectionResetError
         if not self.driver.has_room(len(batch.orders)):
@@ -167,33 +179,33 @@ class Commands:
                 answers.append(answer_body(order.key, found.index, found.epoch, found.body))
             else:
                 answers.append(msgspec.json.encode(problem_of(reply.status).body(key=order.key)))
-        return json_response(b'{"answers":[%b]}' % b",".join(answers), index)
+        return json_response(b'{"answers":[%b]}' % b",".join(answers), self.ring, index)
 
     # ---- what became of one
 
     async def get_command(self, request: web.Request) -> web.Response:
         authorize(request)
         key = token_in(request.match_info["key"], "key")
-        caller = caller_of(request.headers)
+        caller = self.caller(request)
         await self.current(caller, linearizable=True)
         known = self.peer.state.lookup_key(caller.client, key)
         if known is None:
-            raise Problem(404, "no outcome is known for this key; this is not final")
+            raise Problem(404, NOT_YET.format("key"))
         told = answer_body(key, known[1], known[2], known[3])
-        return json_response(told, known[1])
+        return json_response(told, self.ring, known[1])
 
     async def get_number(self, request: web.Request) -> web.Response:
         authorize(request)
         session = integer_in(request.match_info["id"], "id", 1)
         number = integer_in(request.match_info["number"], "number", 1)
-        await self.current(caller_of(request.headers), linearizable=True)
+        await self.current(self.caller(request), linearizable=True)
         known = self.peer.state.lookup_number(session, number)
         if known is None:
-            raise Problem(404, "no outcome is known for this number; this is not final")
+            raise Problem(404, NOT_YET.format("number"))
         if known[1] != Status.OK:
             raise problem_of(known[1])
         told = answer_body(str(number), known[2], known[3], known[4])
-        return json_response(told, known[2])
+        return json_response(told, self.ring, known[2])
 
     async def current(self, caller: Caller, *, linearizable: bool) -> None:
         """Wait until the applied state may be read for this caller (R12).
@@ -215,13 +227,10 @@ class Commands:
 
 
 LOT_MAX = 2**48 - 1
-
-
-def _sessionless(request: web.Request) -> Caller:
-    caller = caller_of(request.headers)
-    if caller.session:
-        raise Problem(400, "Bazaar-Session should not be given here", field="Bazaar-Session")
-    return caller
+NOT_YET = (
+    "no outcome is known for this {} so far; this is not final: "
+    "ask again, or send the command again with it"
+)
 
 
 def routes(commands: Commands) -> list[tuple[str, str, Handler]]:

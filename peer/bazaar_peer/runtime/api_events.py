@@ -74,7 +74,7 @@ class Events:
     async def get(self, request: web.Request) -> web.StreamResponse:
         authorize(request)
         if len(self._queues) >= SUBSCRIBERS_MAX:
-            raise Problem(429, f"{SUBSCRIBERS_MAX} subscribers are listening already")
+            raise Problem(429, f"{SUBSCRIBERS_MAX} subscribers listen already; ask another peer")
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MAX)

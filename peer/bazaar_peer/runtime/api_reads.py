@@ -19,7 +19,7 @@ from bazaar_peer.market import views
 from bazaar_peer.market.commands import decode_command
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
-from bazaar_peer.runtime.bodies import Resignation, body_of, caller_of, query_integer
+from bazaar_peer.runtime.bodies import Resignation, body_of, query_integer
 from bazaar_peer.runtime.problems import Problem, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -49,7 +49,7 @@ class Reads:
         consistency = request.query.get("consistency", "local")
         if consistency not in {"local", "linearizable"}:
             raise wrong("consistency", "local or linearizable")
-        caller = caller_of(request.headers)
+        caller = self.commands.caller(request)
         await self.commands.current(caller, linearizable=consistency == "linearizable")
         machine = self.peer.state.machine
         assert isinstance(machine, Market)
@@ -58,7 +58,9 @@ class Reads:
     def _told(self, told: dict[str, Any]) -> web.Response:
         """Answer with plain values; sums of money may outgrow 64 bits, so not by msgspec."""
         index = self.peer.state.index
-        return json_response(json.dumps({"index": index, **told}).encode(), index)
+        return json_response(
+            json.dumps({"index": index, **told}).encode(), self.settings.ring, index
+        )
 
     async def stock(self, request: web.Request) -> web.Response:
         market = await self._market(request)
@@ -123,22 +125,31 @@ class Reads:
         authorize(request)
         given = await body_of(request, _resignation) if request.can_read_body else Resignation()
         if not self.peer.is_trader:
-            raise Problem(409, f"this peer is not the trader; the trader is {self.peer.trader}")
+            raise Problem(409, self._not_trader())
         successor = -1 if given.successor is msgspec.UNSET else given.successor
         if successor >= 0 and successor not in self.peer.voters:
-            raise wrong("successor", "a voting member of the ring")
+            raise wrong("successor", f"a voter: one of {', '.join(map(str, self.peer.voters))}")
         self.driver.submit(Resign(leaving=False, successor=successor))
         return web.Response(
             status=202, body=b'{"resigning":true}', headers={"Content-Type": "application/json"}
         )
 
+    def _not_trader(self) -> str:
+        trader = self.peer.trader
+        if trader < 0:
+            return "this peer is not the trader, and knows of none now; try again soon"
+        return f"only the trader resigns; ask peer {trader} at {self.settings.client_url(trader)}"
+
+    def _status(self, body: bytes) -> web.Response:
+        return json_response(body, self.settings.ring, self.peer.state.index)
+
     async def healthz(self, request: web.Request) -> web.Response:
-        return json_response(b'{"status":"alive"}', self.peer.state.index)
+        return self._status(b'{"status":"alive"}')
 
     async def readyz(self, request: web.Request) -> web.Response:
         if not self.peer.is_ready():
             raise Problem(503, "not ready: leaving, or too far behind the trader")
-        return json_response(b'{"status":"ready"}', self.peer.state.index)
+        return self._status(b'{"status":"ready"}')
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [

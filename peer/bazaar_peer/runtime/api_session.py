@@ -21,7 +21,7 @@ from bazaar_peer.core.messages import OPEN_SESSION
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.runtime import bodies
 from bazaar_peer.runtime.api import Commands, answer_body, authorize
-from bazaar_peer.runtime.bodies import Caller, caller_of, command_of, decoded, integer_in
+from bazaar_peer.runtime.bodies import Caller, command_of, decoded, integer_in
 from bazaar_peer.runtime.driver import Busy
 from bazaar_peer.runtime.problems import Problem, problem_of
 
@@ -44,14 +44,17 @@ class Sessions:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         authorize(request)
-        caller = caller_of(request.headers)
+        caller = self.commands.caller(request)
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, compress=False, max_msg_size=bodies.BATCH_BODY_MAX_BYTES
         )
         if not socket.can_prepare(request).ok:
-            raise Problem(400, "this path takes a WebSocket handshake", field="Upgrade")
+            why = (
+                "this path takes a WebSocket handshake; over plain HTTP there is POST /v1/sessions"
+            )
+            raise Problem(400, why, field="Upgrade")
         if self._sockets >= SOCKETS_MAX:
-            raise Problem(429, f"{SOCKETS_MAX} session sockets are open at this peer already")
+            raise Problem(429, f"{SOCKETS_MAX} session sockets are open here; ask another peer")
         given = request.query.get("session")
         caller.session = 0 if given is None else integer_in(given, "session", 1)
         self._sockets += 1

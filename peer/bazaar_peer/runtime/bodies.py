@@ -19,13 +19,13 @@ from bazaar_peer.core.types import Nanos
 from bazaar_peer.market import commands as market
 from bazaar_peer.market.commands import LotId, Name, Price, Quantity
 from bazaar_peer.runtime.problems import Problem, from_validation, wrong
+from bazaar_peer.runtime.wording import KEY, KEY_PATTERN
 
 BODY_MAX_BYTES = 64 * 1024
 BATCH_BODY_MAX_BYTES = 256 * 1024
 BATCH_MAX = 256
 BODY_S = 10.0
 """A body that is not whole by then is answered 408."""
-KEY_PATTERN = r"\A[A-Za-z0-9:._-]{1,64}\Z"
 INTEGER_MAX = 2**63 - 1
 DEADLINE_MIN_S, DEADLINE_MAX_S, DEADLINE_DEFAULT_S = 0.1, 60.0, 10.0
 
@@ -120,11 +120,11 @@ class Caller(Struct, gc=False):
     floor: int = 0
 
 
-def caller_of(headers: Mapping[str, str]) -> Caller:
-    """Read the headers of a request.
+def caller_of(headers: Mapping[str, str], ring: str) -> Caller:
+    """Read the headers of a request to this ring.
 
     Raises:
-        Problem: 400, one is not what it should be.
+        Problem: 400, one is not what it should be; 409, its index is another ring's.
     """
     get = headers.get
     client = token_in(get("Bazaar-Client", "anonymous"), "Bazaar-Client")
@@ -136,7 +136,7 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
         client,
         client if _name(client) else "anonymous",
         time.monotonic_ns() + int(seconds * 1e9),
-        _integer(headers, "Bazaar-Index", 0),
+        0 if (index := get("Bazaar-Index")) is None else index_in(index, ring),
         "" if key is None else token_in(key, "Idempotency-Key"),
     )
     if "Bazaar-Session" in headers or "Bazaar-Number" in headers:
@@ -148,7 +148,7 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
 
 def token_in(text: str, name: str) -> str:
     if not _token(text):
-        raise wrong(name, "1 to 64 of A-Z a-z 0-9 : . _ -")
+        raise wrong(name, KEY)
     return text
 
 
@@ -158,16 +158,33 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not DEADLINE_MIN_S <= seconds <= DEADLINE_MAX_S:
-        raise wrong("Bazaar-Deadline", f"{DEADLINE_MIN_S:g} to {DEADLINE_MAX_S:g} seconds")
+        raise wrong(
+            "Bazaar-Deadline", f"a number of seconds from {DEADLINE_MIN_S:g} to {DEADLINE_MAX_S:g}"
+        )
     return seconds
+
+
+def index_in(text: str, ring: str) -> int:
+    """Read an index, alone or as `RING:INDEX`; another ring's is not waited for (R14)."""
+    of, colon, index = text.rpartition(":")
+    if colon and not _token(of):
+        raise wrong("Bazaar-Index", "a whole number, or RING:INDEX as an answer's header has it")
+    number = integer_in(index, "Bazaar-Index")
+    if colon and of != ring:
+        why = f"Bazaar-Index is of ring {of}, and this is ring {ring}: leave it out"
+        raise Problem(409, why, field="Bazaar-Index")
+    return number
 
 
 def _integer(given: Mapping[str, str], name: str, least: int) -> int:
     """Read an integer; one that may be 0 may also be left out."""
     text = given.get(name)
-    if text is None and not least:
-        return 0
-    return integer_in(text or "", name, least)
+    if text is not None:
+        return integer_in(text, name, least)
+    if least:
+        why = f"{name} is missing: Bazaar-Session and Bazaar-Number go together"
+        raise Problem(400, why, field=name)
+    return 0
 
 
 def integer_in(text: str, name: str, least: int = 0, most: int = INTEGER_MAX) -> int:
@@ -178,7 +195,7 @@ def integer_in(text: str, name: str, least: int = 0, most: int = INTEGER_MAX) ->
     """
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
     if not least <= number <= most:
-        raise wrong(name, f"an integer from {least} to {most}")
+        raise wrong(name, f"a whole number from {least} to {most}, in digits")
     return number
 
 
@@ -199,7 +216,8 @@ async def body_of(
     if kind != "application/json" and kind.partition(";")[0].strip() != "application/json":
         raise Problem(415, "Content-Type should be application/json", field="Content-Type")
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Problem(415, "a body should not be compressed", field="Content-Encoding")
+        why = "a body should not be compressed; leave Content-Encoding out"
+        raise Problem(415, why, field="Content-Encoding")
     content = request.content
     data = content.read_nowait() if content.is_eof() else await _whole(request, most)
     if len(data) > most:
@@ -218,7 +236,7 @@ async def _whole(request: web.Request, most: int) -> bytes:
                 if len(data) > most:
                     break
     except TimeoutError:
-        raise Problem(408, f"the body was not whole after {BODY_S:g} s") from None
+        raise Problem(408, f"the body was not whole after {BODY_S:g} s; send it again") from None
     return bytes(data)
 
 

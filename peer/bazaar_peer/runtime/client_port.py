@@ -45,7 +45,7 @@ AGAIN_S = 0.05
 
 def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Application:
     """Build the application: every path of openapi.py."""
-    commands, events = Commands(driver, peer), Events(peer)
+    commands, events = Commands(driver, peer, settings.ring), Events(peer)
     reads = Reads(driver, peer, settings, commands)
     described = document()
 
@@ -106,7 +106,11 @@ class _Connection(web.RequestHandler):
             status = 400  # a header's bytes that are no text, told back by aiohttp itself
         if status == 500:
             log.error("handler_failed", exc_info=exc, extra={"fields": {"path": request.path}})
-        detail = "this peer failed to handle the request" if status >= 500 else "not valid HTTP"
+        detail = (
+            "this peer failed to handle the request"
+            if status >= 500
+            else "the request is not valid HTTP"
+        )
         response = Problem(status, detail).response()
         response.force_close()
         return response

@@ -26,7 +26,7 @@ TYPES: list[Any] = [
     market.Result,
 ]
 COMMAND_ERRORS = (400, 408, 409, 413, 415, 422, 429, 503, 504)
-READ_ERRORS = (400, 429, 503)
+READ_ERRORS = (400, 409, 429, 503)
 NOTES = """\
 Any peer takes any request and carries it over a failover until `Bazaar-Deadline`. Every command is
 executed at most once for each `Idempotency-Key` of a `Bazaar-Client` while the key is remembered
@@ -49,7 +49,12 @@ _SECONDS: Json = {
 }
 CLIENT = _header("Bazaar-Client", "Whose keys these are; the default buyer and seller.", _TOKEN)
 DEADLINE = _header("Bazaar-Deadline", "Seconds from now.", _SECONDS)
-INDEX = _header("Bazaar-Index", "Read or act only once this journal index is applied.", _COUNT)
+_AT: Json = {"type": "string", "pattern": "^[A-Za-z0-9:._-]{1,64}:[0-9]{1,19}$"}
+INDEX = _header(
+    "Bazaar-Index",
+    "Read or act only once this journal index is applied; 409 if it names another ring.",
+    {"type": "string", "pattern": "^([A-Za-z0-9:._-]{1,64}:)?[0-9]{1,19}$"},
+)
 COMMON = [CLIENT, DEADLINE, INDEX]
 KEY = _header("Idempotency-Key", "Makes a repeat harmless.", _TOKEN)
 SESSION = [
@@ -97,7 +102,7 @@ def _operation(
     body: str = "",
     success: int = 200,
 ) -> Json:
-    index = {"Bazaar-Index": {"schema": _COUNT}}
+    index = {"Bazaar-Index": {"description": "`RING:INDEX`.", "schema": _AT}}
     good = {"description": "Done.", "headers": index, "content": _json(answer)}
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     bad = {"description": "A problem.", "content": {"application/problem+json": problem}}

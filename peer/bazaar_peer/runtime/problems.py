@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.runtime.wording import told
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -31,15 +32,15 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
             self.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
 
     def body(self, **more: object) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        problem: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
         }
         if self.field:
-            told["field"] = self.field
-        return told | more
+            problem["field"] = self.field
+        return problem | more
 
     def response(self) -> web.Response:
         return web.Response(
@@ -55,15 +56,37 @@ def wrong(field: str, should: str) -> Problem:
 
 
 OUTCOMELESS = {
-    Status.OTHER_BODY: (422, "this key or number was used with another body"),
+    Status.OTHER_BODY: (
+        422,
+        "this key or number was used with another body: repeat that one, or choose another key",
+    ),
     Status.EXPIRED: (504, "unknown: an earlier attempt may have been executed; look it up"),
-    Status.KEYS_FULL: (429, "as many keys are remembered as fit; try again later"),
-    Status.NO_SESSION: (409, "no such session: it was closed, expired, or never opened"),
-    Status.SESSIONS_FULL: (429, "as many sessions are open as fit; try again later"),
-    Status.BUSY: (429, "this peer has too many requests under way; nothing was sent"),
+    Status.KEYS_FULL: (
+        429,
+        "as many keys are remembered as fit; send it again later, or in a session of your own",
+    ),
+    Status.NO_SESSION: (
+        409,
+        "no such session: it was closed, expired, or never opened; POST /v1/sessions opens one",
+    ),
+    Status.SESSIONS_FULL: (
+        429,
+        "as many sessions are open as fit; close one, or try again later",
+    ),
+    Status.BUSY: (
+        429,
+        "this peer has too many requests under way; nothing was sent: send it again later",
+    ),
     Status.NEVER_SENT: (503, "no trader took the request before its deadline; it was never sent"),
-    Status.UNKNOWN: (504, "unknown: look it up by its key"),
-    Status.OUT_OF_WINDOW: (422, "the number is below the floor or beyond the session's window"),
+    Status.UNKNOWN: (
+        504,
+        "unknown: look it up by its key or number, or send it again with the same one",
+    ),
+    Status.OUT_OF_WINDOW: (
+        422,
+        "the number is below the floor or beyond the session's window: count on from the last one"
+        " used, and raise the floor as answers come",
+    ),
 }
 
 
@@ -78,14 +101,19 @@ def from_http(response: web.StreamResponse) -> web.StreamResponse:
     if not isinstance(response, web.HTTPException) or response.status < 400:
         return response
     headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
-    detail = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    allowed = headers.get("Allow", "")
+    detail = {
+        404: "there is nothing at this path; /openapi.json lists what there is",
+        405: f"this path does not take this method, but {allowed}",
+    }
     text = detail.get(response.status, response.reason)
     return Problem(response.status, text, headers=headers).response()
 
 
 def from_validation(error: Exception) -> Problem:
-    """Turn a body that did not decode into a 400 that names the field."""
+    """Turn a body that did not decode into a 400 that says what which field should be."""
     text, _, at = str(error).partition(" - at `$")
     path = at.strip("`.")
     name = text.partition("field `")[2].partition("`")[0]
-    return Problem(400, text, field=".".join(part for part in (path, name) if part))
+    field = ".".join(part for part in (path, name) if part)
+    return Problem(400, f"{field or 'the body'} {told(text)}", field=field)

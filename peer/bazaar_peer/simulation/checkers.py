@@ -37,6 +37,8 @@ class Checkers:
         """Epoch → its trader (S1)."""
         self.given: list[dict[int, int]] = [{} for _ in world.hosts]
         """Per peer: epoch → to whom it was promised, as others were told (S2)."""
+        self.stood: dict[tuple[int, int], int] = {}
+        """(peer, epoch) → the process's life in which it stood for it (R1)."""
         self.top = [0 for _ in world.hosts]
         """Per peer: the highest epoch promised, as others were told."""
         self.ends: dict[tuple[int, int], bytes] = {(0, 1): genesis.chain}
@@ -145,6 +147,8 @@ class Checkers:
             self._promised(host, message.epoch, effect.to[0])
         elif isinstance(message, msg.IWon):
             self._promised(host, message.epoch, host.id)
+            life = self.stood.setdefault((host.id, message.epoch), host.life)
+            must(life == host.life, "R1", f"peer {host.id} stands for {message.epoch} again")
         elif isinstance(message, msg.Submit):
             self._submitted(host, message)
 

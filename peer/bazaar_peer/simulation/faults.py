@@ -91,6 +91,15 @@ class Faults:
         """Whoever next has this to tell crashes a few effects later."""
         for host in self.world.hosts:
             host.fuse = (kind, offset, down)
+        if kind == "LateChunk":
+            self._fall_behind(down)
+
+    def _fall_behind(self, span: Nanos) -> None:
+        """Keep the highest follower from its trader, then kill that: it will have much to copy."""
+        for trader in self.world.traders():
+            victim = max(h.id for h in self.world.hosts if h is not trader)
+            self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
+            self._later(span, partial(self.world.crash, trader.id, span))
 
     def resign(self, leaving: bool, successor: int) -> None:
         for host in self.world.traders():
@@ -170,6 +179,7 @@ class Faults:
         hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
         network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
         network.release()
+        network.deliver()
         for host in world.hosts:
             host.fuse, host.burning = None, -1
             world.disks.unstall(host)

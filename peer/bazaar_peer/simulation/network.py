@@ -9,6 +9,7 @@ A connection is a pair's: when a process dies, who can still reach its machine i
 
 from __future__ import annotations
 
+from heapq import heapify
 from typing import TYPE_CHECKING
 
 from bazaar_peer.core.events import LinkLost, LinkUp, Received
@@ -18,6 +19,8 @@ from bazaar_peer.simulation.dice import Dice
 
 if TYPE_CHECKING:
     from bazaar_peer.simulation.world import World
+
+TRAVELS = (Received, LinkUp, LinkLost)
 
 
 class Network:
@@ -85,6 +88,17 @@ class Network:
                 if not self.cut[event.sender][target]:
                     late = int(self.random() * self.jitter * 4)
                     self.world.push(self.world.now + 1 + late, target, -1, event)
+
+    def deliver(self) -> None:
+        """Let what is delayed beyond the usual arrive now: a healed network is not late."""
+        world = self.world
+        usual = world.now + self.latency + self.jitter
+        world.heap[:] = [
+            (usual, *entry[1:]) if entry[0] > usual and type(entry[4]) in TRAVELS else entry
+            for entry in world.heap
+        ]
+        heapify(world.heap)
+        self.last = [[min(at, usual) for at in row] for row in self.last]
 
     # ---- links ----
 

@@ -158,7 +158,7 @@ TRADER, NOMINEE, ANYONE = -1, -2, -3
 FUSES = (
     "epoch_started epoch_started epoch_started reign_begun nominee invested promised follows"
     " truncated checkpoint_installed checkpoint_sent successor_named batch_reordered"
-    " submitted_again session_open Chunk Chunk Chunk Chunk Chunk Chunk Chunk"
+    " submitted_again session_open Chunk Chunk LateChunk LateChunk LateChunk LateChunk LateChunk"
 ).split()
 HELD = (
     "Append Append Appended Appended IWon Promise Promise Chunk Fetch Nominated Election Submit"

@@ -81,8 +81,23 @@ class Reach:
     def _chunk(self, host: Host, peer: Peer, sender: int, message: msg.Chunk) -> None:
         if message.epoch == peer.nominee.epoch and message.records:
             self.world.reach("catch_up_by_suffix")
-            if host.fuse and host.fuse[0] == "Chunk" and host.burning < 0:
+            if host.fuse and host.burning < 0 and self._lights(host, peer, message):
                 host.burning = host.fuse[1] % 2
+
+    def _lights(self, host: Host, peer: Peer, message: msg.Chunk) -> bool:
+        """Tell whether this piece of a copy lights the fuse: any, or one of the later thirds."""
+        assert host.fuse is not None
+        kind, offset, _ = host.fuse
+        late = 2 if offset else 1
+        return kind == "Chunk" or (kind == "LateChunk" and self._third(host, peer, message) == late)
+
+    def _third(self, host: Host, peer: Peer, message: msg.Chunk) -> int:
+        """Return in which third of its copy a nominee is behind this chunk; 3: at its end."""
+        source, last = peer.nominee.source, msg.decode_record(message.records[-1])
+        start = self.copy_from[host.id]
+        target = peer.nominee.promises[source].last_index if source != NOBODY else start
+        end = last.first + len(last.entries) - 1
+        return max(0, end - start) * 3 // max(1, target - start)
 
     def crashing(self, host: Host, peer: Peer) -> None:
         world, source = self.world, peer.nominee.source

@@ -14,7 +14,7 @@ from bazaar_peer.core import effects as ef
 from bazaar_peer.simulation.plan import draw
 from bazaar_peer.simulation.plants import planted
 from bazaar_peer.simulation.reach import MUST
-from bazaar_peer.simulation.schedule import Outcome, Schedule, play
+from bazaar_peer.simulation.schedule import GOAL, Outcome, Schedule, play
 from bazaar_peer.simulation.violation import Violation
 
 MUST_FROM = 3000
@@ -38,7 +38,7 @@ class Result(Struct, kw_only=True):
     reached: dict[str, int] = {}
     missing: list[str] = []
     timeouts_to_trade: dict[str, float] = {}
-    """Election timeouts from healing to a trader: p50, p99, worst."""
+    """Election timeouts from healing to a trader, copies aside; how many miss the goal."""
 
     @property
     def events_per_second(self) -> int:
@@ -83,6 +83,7 @@ def simulate(
         at = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
         last = len(waited) - 1
         result.timeouts_to_trade = {n: round(waited[int(last * q)], 2) for n, q in at.items()}
+        result.timeouts_to_trade[f"over {GOAL}"] = sum(1 for timeouts in waited if timeouts > GOAL)
     return result
 
 

@@ -60,7 +60,7 @@ async def test_a_command_becomes_one_of_the_market(
 
     assert status == 200
     assert answer == {"key": "1", "index": 2, "epoch": 1, **json.loads(FILLED)}
-    assert headers["Bazaar-Index"] == "2"
+    assert headers["Bazaar-Index"] == "stub:2"
     assert decode_command(served.core.commands[0].body) == command
 
 
@@ -84,6 +84,16 @@ async def test_headers_of_a_command_reach_the_core(served: Served) -> None:
     assert command.after_index == 9
     assert 0.5e9 <= command.deadline - before < 10e9
     assert decode_command(command.body) == Order("salt", 2, "anonymous")  # shop:1 is no name
+
+
+async def test_index_of_an_answer_is_taken_back_as_it_came(served: Served) -> None:
+    """R14: it names its ring; a plain number is taken for this one's."""
+    _, _, answered = await served.ask("POST", "/v1/orders", ORDER)
+
+    for given in (answered["Bazaar-Index"], "2"):
+        await served.ask("POST", "/v1/orders", ORDER, {"Bazaar-Index": given})
+
+    assert [command.after_index for command in served.core.commands] == [0, 2, 2]
 
 
 async def test_a_client_that_is_a_name_is_the_buyer(served: Served) -> None:
@@ -170,7 +180,7 @@ async def test_reads_show_the_market(served: Served) -> None:
     _, later, _ = await served.ask("GET", "/v1/trades?after=2")
     _, accounts, _ = await served.ask("GET", "/v1/accounts")
 
-    assert headers["Bazaar-Index"] == "1"
+    assert headers["Bazaar-Index"] == "stub:1"
     assert stock["items"]["salt"]["on_offer"] == 3
     part = {"lot": 1, "seller": "bob", "quantity": 2, "price": 3}
     assert trades["trades"] == [

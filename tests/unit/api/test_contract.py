@@ -27,6 +27,7 @@ from bazaar_peer.runtime import bodies
 from bazaar_peer.runtime.client_port import make_app
 from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.openapi import PATHS, document
+from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.stub import StubPeer, start
 from bazaar_peer.runtime.transport import Remote, TcpTransport
 
@@ -120,7 +121,8 @@ def test_whatever_is_sent_is_answered_as_the_document_says(
 
 
 async def test_paths_and_methods_are_those_of_the_document(served: Served) -> None:
-    app = make_app(served.driver, served.core, None)  # type: ignore[arg-type]
+    settings = ProcessSettings(me=0, peers=1, ring="stub", volume="")
+    app = make_app(served.driver, served.core, settings)  # type: ignore[arg-type]
     routes = {
         (route.resource.canonical, route.method.lower())
         for route in app.router.routes()

@@ -70,6 +70,19 @@ REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
         400,
         "Bazaar-Index",
     ),
+    "index of another ring": (
+        *("POST", ORDERS, ORDER, {"Bazaar-Index": "ring-0:7"}),
+        *(409, "Bazaar-Index"),
+    ),
+    "index of another ring, read": (
+        *("GET", "/v1/stock", None, {"Bazaar-Index": "ring-0:7"}),
+        *(409, "Bazaar-Index"),
+    ),
+    "index of no ring": ("POST", ORDERS, ORDER, {"Bazaar-Index": ":7"}, 400, "Bazaar-Index"),
+    "ring without an index": (
+        *("POST", ORDERS, ORDER, {"Bazaar-Index": "stub:"}),
+        *(400, "Bazaar-Index"),
+    ),
     "session without number": (
         "POST",
         ORDERS,
@@ -231,3 +244,57 @@ async def test_a_failing_handler_shows_no_trace(served: Served) -> None:
     assert found == 500
     assert headers["Content-Type"] == "application/problem+json"
     assert "Traceback" not in str(problem)
+
+
+# name: body of an order, what the answer says
+SAID: dict[str, tuple[Any, str]] = {
+    "a bad name": (
+        {**ORDER, "item": "Salt"},
+        "item should be 1 to 32 characters, each of them a letter a-z, a digit or -, and the "
+        "first one not -",
+    ),
+    "too little": ({**ORDER, "quantity": 0}, "quantity should be a whole number, 1 at least"),
+    "too much": (
+        {**ORDER, "quantity": 10**7},
+        "quantity should be a whole number, 1000000 at most",
+    ),
+    "a fraction": (
+        {**ORDER, "quantity": 1.5},
+        "quantity should be a whole number, not a number with a fraction",
+    ),
+    "a word": ({**ORDER, "quantity": "1"}, "quantity should be a whole number, not text"),
+    "nothing": ({"item": "salt"}, "quantity is missing"),
+    "too many fields": ({**ORDER, "price": 1}, "price is not known here; leave it out"),
+    "a list": (b"[]", "the body should be an object, not a list"),
+    "half a body": (b'{"item":', "the body should be JSON; this ends too early, or is empty"),
+    "no JSON": (b"{item}", "the body should be JSON: object keys must be strings (byte 1)"),
+    "no text": (
+        b'{"\xff":1}',
+        "the body should be JSON in UTF-8; this has bytes that are none",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "said"), SAID.values(), ids=SAID.keys())
+async def test_a_wrong_body_is_told_in_plain_words(served: Served, body: Any, said: str) -> None:
+    """What is wrong and how to mend it; no pattern, no type of Python."""
+    _, problem, _ = await served.ask("POST", ORDERS, body, JSON)
+
+    assert problem["detail"] == said
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in REFUSED.values() if case[4] == 400],
+    ids=[name for name, case in REFUSED.items() if case[4] == 400],
+)
+async def test_no_400_shows_a_pattern_or_a_type(
+    served: Served, case: tuple[str, str, Any, dict[str, str], int, str]
+) -> None:
+    """The field is named in the sentence too."""
+    method, path, body, headers, _, field = case
+
+    _, problem, _ = await served.ask(method, path, body, headers)
+
+    assert not any(mark in problem["detail"] for mark in ("\\", "`", "regex", "^", "{"))
+    assert field == "Upgrade" or field.rpartition(".")[2] in problem["detail"]

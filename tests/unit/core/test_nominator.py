@@ -9,6 +9,7 @@ import pytest
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core.standing import standing_of
 from bazaar_peer.core.types import MS, SECOND, PeerId, Role
 from tests.unit.core.ring import Ring
 
@@ -71,7 +72,7 @@ def test_nominee_is(choice: Choice) -> None:
         del core.linked[PeerId(peer)]
     core.effects.clear()
 
-    nominator.nominate(choice.tally)
+    nominator.nominate(choice.tally, core.epoch)
 
     told = [e.to[0] for e in core.effects
             if isinstance(e, fx.Send) and isinstance(e.message, msg.Nominated)]  # fmt: skip
@@ -262,3 +263,213 @@ def test_excluded_nominee_is_back_after_three_rounds() -> None:
         seen.append(P[1] in nominator.excluded)
 
     assert seen == [True, True, True, False]
+
+
+# ---- after healing (G4) --------------------------------------------------------------------------
+
+
+def test_backoff_is_an_election_timeout_at_most() -> None:
+    """N6, G4: after a thousand failures a peer is back as soon as after three."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.jitter = lambda: (1 << 31) - 1
+
+    for _ in range(1000):
+        core.nominator._failed()
+
+    assert core.nominator.retry_at - core.now < core.timing.heartbeat_timeout
+
+
+def test_link_that_is_up_again_ends_an_exclusion() -> None:
+    """N4: who could not reign for want of links may again."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator._exclude(P[2])
+    core.nominator._exclude(P[3])
+
+    core.handle([ev.LinkUp(P[2])], ring.now)
+
+    assert list(core.nominator.excluded) == [P[3]]
+
+
+def test_poll_of_another_peer_makes_the_ones_it_reaches_ask_too() -> None:
+    """N4: who passed its token on would else wait an election timeout for nothing."""
+    ring = silent()
+    core = ring.peers[P[3]]
+    answers(ring, P[3], msg.Election(0, 1, 7, (standing(1, 0, 1),)), P[1])
+    patient = core.nominator.start_at()
+    longest = core.timing.step + core.timing.heartbeat_timeout
+
+    answers(ring, P[3], msg.Poll(1), P[1])
+    asks_at = core.nominator.start_at()
+    effects = core.handle([ev.Tick()], asks_at)
+
+    assert asks_at < patient
+    assert asks_at <= ring.now + longest
+    assert msg.Poll(1) in [e.message for e in effects if isinstance(e, fx.Send)]
+
+
+def test_poll_of_another_peer_does_not_outrun_a_promise() -> None:
+    """N8: whoever was promised to is left to get on with it."""
+    ring = silent()
+    core = ring.peers[P[3]]
+    answers(ring, P[3], msg.IWon(1, 0), P[2])
+
+    answers(ring, P[3], msg.Poll(1), P[1])
+
+    assert core.nominator.start_at() >= ring.now + core.timing.heartbeat_timeout
+
+
+def test_nominee_leaves_a_poll_unanswered() -> None:
+    """Its own candidacy is under way: one more would only split the promises."""
+    ring = silent()
+    ring.peers[P[3]].nominee.start(transfer=0)
+
+    assert answers(ring, P[3], msg.Poll(1), P[1]) == []
+
+
+def test_answer_to_a_poll_names_the_promise() -> None:
+    """R1: so that who stands after it takes an epoch above."""
+    ring = silent()
+    answers(ring, P[3], msg.IWon(9, 0), P[2])
+    asked = answers(ring, P[3], msg.Poll(1), P[1])
+
+    core = ring.peers[P[1]]
+    core.nominator.poll()
+    answers(
+        ring,
+        P[1],
+        msg.PollAnswer(core.nominator.polling, standing(3), hears=False, promised=9),
+        P[3],
+    )
+
+    assert [m.promised for m in asked if isinstance(m, msg.PollAnswer)] == [9]
+    assert core.epoch_max == 9
+
+
+def test_token_tells_the_highest_promise_on_its_way() -> None:
+    """N2, N7: a nomination is not stale by a promise that its own tally knows of."""
+    ring = silent()
+    answers(ring, P[2], msg.IWon(4, 0), P[3])
+
+    sent = answers(ring, P[2], msg.Election(0, 1, 7, (standing(1, 0, 1),)), P[1])
+    there = answers(ring, P[3], msg.Election(6, 1, 8, (standing(1, 0, 1),)), P[1])
+
+    assert [m.replaces for m in sent if isinstance(m, msg.Election)] == [4]
+    assert [m.replaces for m in there if isinstance(m, msg.Election)] == [6]
+    assert ring.peers[P[3]].epoch_max == 6
+
+
+def test_token_that_is_gone_for_two_steps_leads_to_a_poll() -> None:
+    """N4: a step is long enough for a round of the ring (N8)."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator.start()
+    core.handle([], ring.now)
+
+    effects = core.handle([ev.Tick()], ring.now + 2 * core.timing.step)
+
+    assert any(isinstance(e, fx.Send) and isinstance(e.message, msg.Poll) for e in effects)
+
+
+def test_failed_initiator_does_not_wait_for_its_turn_again() -> None:
+    """N6: turns keep first attempts apart, chance all others."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator._failed()
+
+    assert core.nominator.start_at() == core.nominator.retry_at
+
+
+@pytest.mark.parametrize("epoch", [1, 5])
+def test_nominee_stops_when_no_majority_is_left_to_promise(epoch: int) -> None:
+    """R3: who promised this epoch to another never promises it here; a higher one is enough."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominee.start(transfer=0)
+    core.handle([ev.DiskDone(core.disk.issued)], ring.now)
+    refusals = [P[2], P[3], P[4]] if epoch == core.epoch else [P[2]]
+
+    roles = []
+    for peer in refusals:
+        answers(ring, P[1], msg.Refused(epoch), peer)
+        roles.append(core.role)
+
+    assert roles == [Role.NOMINEE] * (len(refusals) - 1) + [Role.FOLLOWER]
+
+
+def test_nominee_with_a_rival_does_not_wait_out_a_split() -> None:
+    """One peer is gone, unnoticed: the promises of the others are all that there will be."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominee.start(transfer=0)
+    core.handle([ev.DiskDone(core.disk.issued)], ring.now)
+
+    answers(ring, P[1], msg.Refused(core.epoch), P[2])
+    core.handle([ev.Tick()], ring.now + 2 * core.timing.step)
+
+    assert core.role is Role.FOLLOWER
+
+
+def test_token_that_was_passed_on_is_waited_for_as_long_as_by_its_initiator() -> None:
+    """N8: two steps after that nobody holds it any more."""
+    ring = silent()
+    core = ring.peers[P[2]]
+    answers(ring, P[2], msg.Election(0, 1, 7, (standing(1, 0, 1),)), P[1])
+
+    assert core.nominator.token_until == core.now + 2 * core.timing.step
+
+
+def test_who_reaches_no_majority_is_not_nominated() -> None:
+    """Its line in a tally says so, like that of a peer that leaves."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    seen = [standing_of(core).leaving]
+
+    for peer in (P[2], P[3], P[4]):
+        core.handle([ev.LinkLost(peer, refused=False)], ring.now)
+        seen.append(standing_of(core).leaving)
+
+    assert seen == [False, False, False, True]
+
+
+@pytest.mark.parametrize("before", ["its nominee did not reign", "it reached no majority"])
+def test_bully_stands_itself_when(before: str) -> None:
+    """N4, for the second nominator: the highest may reach no majority, who asks does."""
+    ring = Ring(3, election="bully")
+    ring.lost = lambda *_: True
+    core = ring.peers[P[0]]
+    if before == "its nominee did not reign":
+        core.nominator._exclude(P[2])
+    else:
+        core.nominator.start()
+        core.handle([ev.Tick()], ring.now + core.timing.heartbeat_timeout)
+    core.nominator.start()
+
+    answers(ring, P[0], msg.PollAnswer(core.nominator.polling, standing(2), hears=False), P[2])
+
+    assert core.role is Role.NOMINEE
+
+
+@pytest.mark.parametrize(("sender", "epoch", "hears"), [(0, 1, False), (1, 1, True), (0, 0, True)])
+def test_trader_that_stepped_down_is_not_waited_for(sender: int, epoch: int, hears: bool) -> None:
+    """N3: its word is proof, as far as it is about the reign that is followed."""
+    ring = Ring(5)
+    trader = ring.settle()
+    follower = next(peer for peer in P if peer != trader)
+    says = trader if sender == 0 else next(p for p in P if p not in {trader, follower})
+
+    answers(ring, follower, msg.SteppedDown(epoch), says)
+
+    assert ring.peers[follower].hearing() is hears
+
+
+def test_trader_that_steps_down_says_so() -> None:
+    ring = Ring(5)
+    trader = ring.settle()
+    ring.lost = lambda _, to, message: to == trader and isinstance(message, msg.Appended)
+
+    ring.until(lambda: ring.peers[trader].role is not Role.TRADER)
+
+    told = [to for sender, to, message in ring.sent if message == msg.SteppedDown(1)]
+    assert told == [peer for peer in P if peer != trader]

@@ -453,3 +453,34 @@ def test_keys_are_bounded_by_the_genesis_limits() -> None:
         Status.OK,
         Status.KEYS_FULL,
     ]
+
+
+def test_checkpoint_is_not_read_for_who_cannot_be_reached() -> None:
+    """C1: it is offered again when the follower that lacks it asks again."""
+    ring = Ring(3)
+    trader = ring.settle()
+    core = ring.peers[trader]
+    other = next(peer for peer in core.others)
+    del core.linked[other]
+
+    core.copying.begin_parts(other, core.epoch)
+
+    assert (core.copying.sending, core.effects) == ({}, [])
+
+
+def test_client_that_hung_up_is_found_wherever_its_request_waits(six: Ring) -> None:
+    """Parked, numbered or reading: nothing is kept of it, and nothing is answered."""
+    core = six.peers[P[0]]
+    core.ingress.parked.clear()
+    six.lost = lambda *_: True
+    deadline = six.now + 10 * SECOND
+    six.add(P[0], 1)
+    six.add(P[0], 2, after_index=10_000)
+    six.feed(P[0], ev.Read(request=3, linearizable=True, deadline=deadline))
+
+    six.feed(P[0], ev.Forget(1), ev.Forget(2), ev.Forget(3))
+
+    assert not core.ingress.parked
+    assert not core.ingress.requests
+    assert not core.ingress.reader.waiting
+    assert [waiting.request for waiting in core.ingress.own.values()] == [0]

@@ -1,0 +1,39 @@
+"""A member's line in a tally, and who of a tally should lead (N4, D4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core import quorum
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+
+BEST_FROM = 3
+"""Failed rounds from which on only the best journal will do (N4)."""
+
+
+def unable(peer: Peer) -> bool:
+    """Tell whether a peer leaves, or has a stalled disk, which makes as bad a trader."""
+    since = peer.now - peer.timing.heartbeat_timeout
+    return peer.leaving or (not peer.disk.idle and peer.disk.stuck_since < since)
+
+
+def standing_of(peer: Peer) -> msg.Standing:
+    """Return a peer's own line; one that is linked to no majority cannot lead either."""
+    epoch, index = peer.journal.last
+    reaches = quorum.reached(peer.voters, {peer.me, *peer.linked})
+    return msg.Standing(peer.me, epoch, index, unable(peer) or not reaches)
+
+
+def ranked(able: list[msg.Standing], limit: int, failed: int) -> list[msg.Standing]:
+    """Return who is not too far behind, the highest id first; each failed round halves `limit`."""
+    if not able:
+        return []
+    best = max((s.epoch, s.index) for s in able)
+    if failed >= BEST_FROM:
+        near = [s for s in able if (s.epoch, s.index) == best]
+    else:
+        near = [s for s in able if best[1] - s.index <= limit >> failed]
+    return sorted(near, key=lambda s: s.id, reverse=True)
