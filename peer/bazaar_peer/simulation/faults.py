@@ -89,17 +89,29 @@ class Faults:
 
     def fuse(self, kind: str, offset: int, down: Nanos, who: int) -> None:
         """Whoever next has this to tell crashes a few effects later."""
+        if kind == "LateChunk":
+            self.world.checkers.reach.late.append((kind, offset, down))
+            self._fall_behind()
+            return
         for host in self.world.hosts:
             host.fuse = (kind, offset, down)
-        if kind == "LateChunk":
-            self._fall_behind(down)
 
-    def _fall_behind(self, span: Nanos) -> None:
-        """Keep the highest follower from its trader, then kill that: it will have much to copy."""
-        for trader in self.world.traders():
-            victim = max(h.id for h in self.world.hosts if h is not trader)
+    def _fall_behind(self) -> None:
+        """Keep a follower from its trader, then kill that and nominate the one that is behind."""
+        world, span = self.world, 2 * self.world.plan.timing.heartbeat_timeout
+        for trader in world.traders():
+            victim = max(h.id for h in world.hosts if h is not trader)
             self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
-            self._later(span, partial(self.world.crash, trader.id, span))
+            self._later(span, partial(world.crash, trader.id, span))
+            self._later(span + 2 * world.network.latency, partial(self._nominate, victim))
+
+    def _nominate(self, victim: int) -> None:
+        """Say what any initiator might say at any time (N2)."""
+        host = self.world.hosts[victim]
+        if host.peer is not None and host.peer.others:
+            nominated = msg.Nominated(host.peer.epoch, 0, ())
+            event = ev.Received(host.peer.others[0], nominated)
+            self.world.push(self.world.now, victim, host.life, event)
 
     def resign(self, leaving: bool, successor: int) -> None:
         for host in self.world.traders():
@@ -174,6 +186,7 @@ class Faults:
         """Heal everything: processes, disks, links, holds, and losses."""
         world, network = self.world, self.world.network
         self.over, self.exact = True, 0
+        world.checkers.reach.late.clear()
         network.odd = 0.0
         timing = world.plan.timing  # N8: step ≥ N × a hop
         hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)

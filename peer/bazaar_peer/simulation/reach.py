@@ -44,6 +44,8 @@ class Reach:
         self.successors: dict[int, int] = {}
         self.handed = [0 for _ in world.hosts]
         self.copy_from = [0 for _ in world.hosts]
+        self.late: list[tuple[str, int, int]] = []
+        """Fuses that wait for a later third of a copy: (kind, effects after it, time down)."""
         self.watch: dict[type, Callable[[Host, Peer, int, Any], None]] = {
             msg.IWon: self._i_won,
             msg.Append: self._append,
@@ -81,15 +83,13 @@ class Reach:
     def _chunk(self, host: Host, peer: Peer, sender: int, message: msg.Chunk) -> None:
         if message.epoch == peer.nominee.epoch and message.records:
             self.world.reach("catch_up_by_suffix")
-            if host.fuse and host.burning < 0 and self._lights(host, peer, message):
+            if self.late and host.burning < 0:
+                late = 2 if self.late[-1][1] else 1
+                if self._third(host, peer, message) == late:
+                    host.fuse = self.late.pop()
+                    host.burning = host.fuse[1] % 2
+            if host.fuse and host.fuse[0] == "Chunk" and host.burning < 0:
                 host.burning = host.fuse[1] % 2
-
-    def _lights(self, host: Host, peer: Peer, message: msg.Chunk) -> bool:
-        """Tell whether this piece of a copy lights the fuse: any, or one of the later thirds."""
-        assert host.fuse is not None
-        kind, offset, _ = host.fuse
-        late = 2 if offset else 1
-        return kind == "Chunk" or (kind == "LateChunk" and self._third(host, peer, message) == late)
 
     def _third(self, host: Host, peer: Peer, message: msg.Chunk) -> int:
         """Return in which third of its copy a nominee is behind this chunk; 3: at its end."""
