@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bazaar_peer.simulation import scenarios
 from bazaar_peer.simulation.plants import PLANTS, planted
 from bazaar_peer.simulation.run import simulate
 from bazaar_peer.simulation.scripts import SCRIPTS
-
-assert scenarios.__name__  # it adds to SCRIPTS
 
 BUDGET = 250
 BY_SCRIPT = {plant for _, plants in SCRIPTS.values() for plant in plants}

@@ -13,8 +13,6 @@ PRODUCT = sorted(path for folder in ("peer", "operator") for path in (ROOT / fol
 MODULE_LINES, FUNCTION_LINES = 300, 50
 
 LONG_MODULES = {
-    "simulation/plants.py": "one planted bug behind the other, each to be read beside its rule",
-    "simulation/scenarios.py": "one story behind the other, each to be read beside its row",
     "simulation/clients.py": "all kinds of clients, which share what they check",
 }
 LONG_FUNCTIONS = {
