@@ -66,7 +66,9 @@ class Script:
                 world.turn(host, [event])
 
     def turn(self, number: int, *events: ev.Event) -> None:
-        self.world.turn(self.world.hosts[number], list(events))
+        host = self.world.hosts[number]
+        host.spins = 0  # a clock that stands wakes nobody, however often its time has come
+        self.world.turn(host, list(events))
         self.settle()
 
     def stand(self, number: int, epoch: int = 0) -> None:
@@ -133,11 +135,37 @@ class Script:
         self.world.disks.unstall(self.world.hosts[number])
         self.settle()
 
+    def beat(self, trader: int, *followers: int, times: int = 1) -> None:
+        """Let heartbeat intervals go by, in which these alone hear the trader."""
+        for _ in range(times):
+            self.world.now += self.world.plan.timing.heartbeat_interval
+            self.turn(trader, ev.Tick())
+            self.replicate(trader, *followers)
+
+    def copy(self, source: int, to: int) -> None:
+        """Let a checkpoint travel, part by part, to its end."""
+        self.deliver_all("Part", source, to)
+        while self.told("PartTaken", to):
+            self.deliver_all("PartTaken", to, source)
+            self.deliver_all("Part", source, to)
+
+    def told(self, kind: str, sender: int) -> list[Any]:
+        """Return the messages of a kind that a peer has sent and nobody got yet, oldest first."""
+        return [m for s, _, m in self.pool if (type(m).__name__, s) == (kind, sender)]
+
     def silence(self) -> None:
         """Let more than an election timeout go by without anybody noticing anything yet."""
         self.world.now += 2 * self.world.plan.timing.heartbeat_timeout
 
     # ---- running ----
+
+    def go_on(self) -> None:
+        """End a manual script's standstill: time runs, and what lies in the pool is lost."""
+        self.manual, self.pool = False, []
+        del self.world.network.send
+        for host in self.world.hosts:
+            if host.peer is not None:
+                self.turn(host.id, ev.Tick())
 
     def run(self, milliseconds: float) -> None:
         self.world.run(self.world.now + int(milliseconds * MS))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core.durability import DiskQueue
 from bazaar_peer.core.follower import Follower
 from bazaar_peer.core.reads import Reads
 from bazaar_peer.core.trader import Trader
@@ -120,3 +121,34 @@ def queue_forgets() -> list[Patch]:
             self.peer.commit_to(self.peer.journal.last[1])
 
     return [(Trader, "advance", advance)]
+
+
+# ---- bugs that the core once had, as the simulator found them ----
+
+
+@plant
+def install_acknowledged_early() -> list[Patch]:
+    """A checkpoint on its way to the disk counts as durable as far as the old journal is (R4)."""
+    inner = DiskQueue.install
+
+    def install(
+        self: DiskQueue, epoch: int, index: int, chain: bytes, keep: bool, *rest: int
+    ) -> int:
+        _, now = rest
+        return inner(self, epoch, index, chain, keep, min(index, self.durable_index), now)
+
+    return [(DiskQueue, "install", install)]
+
+
+@plant
+def hint_inside_a_record() -> list[Patch]:
+    """A hint inside one of the trader's records is taken for a pruned place (R6)."""
+    inner = Trader.on_append_refused
+
+    def on_append_refused(self: Trader, sender: Any, message: msg.AppendRefused) -> None:
+        journal = self.peer.journal
+        floor_of, journal.floor_of = journal.floor_of, lambda index: index  # type: ignore[method-assign]
+        inner(self, sender, message)
+        journal.floor_of = floor_of  # type: ignore[method-assign]
+
+    return [(Trader, "on_append_refused", on_append_refused)]

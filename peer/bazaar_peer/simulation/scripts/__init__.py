@@ -5,6 +5,7 @@ checker or by the fact that it states. `SCRIPTS` maps its name to the plants tha
 """
 
 from bazaar_peer.simulation.scripts import (
+    found,
     hand_over,
     investiture,
     keys,
@@ -16,6 +17,7 @@ from bazaar_peer.simulation.scripts.registry import SCRIPTS
 
 __all__ = [
     "SCRIPTS",
+    "found",
     "hand_over",
     "investiture",
     "keys",

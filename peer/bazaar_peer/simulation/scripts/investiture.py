@@ -142,3 +142,39 @@ def same_epoch_goes_to_one_nominee() -> None:
     s.deliver("IWon", 2, 1)
     s.deliver("Refused", 1, 2)
     assert s.peer(2).role is not Role.TRADER
+
+
+@script("reuse")
+def row_6_a_restarted_nominee_stands_for_another_epoch() -> None:
+    """0 promised epoch 1 to itself, and may have been promised it, before it crashed."""
+    s = Script(3, manual=True)
+    s.stand(0)
+    s.deliver("IWon", 0, 1)
+    s.drop("IWon")
+    s.restart(0)
+    s.silence()
+    s.stand(0)
+    asked = [message.epoch for message in s.told("IWon", 0)]
+    assert asked, "it stands"
+    assert min(asked) > 1
+
+
+@script("overtake")
+def row_3_a_promise_stands_behind_the_append_in_the_disks_queue() -> None:
+    """1 is syncing when 2 asks for epoch 2: it reports that end, and acknowledges no more."""
+    s = Script(3, manual=True)
+    s.elect(0, 1)
+    s.replicate(0, 1)
+    s.drop("Append")
+    s.slow_disk(1)
+    s.submit(0)
+    s.deliver_all("Append", 0, 1)
+    end = s.peer(1).journal.last
+    s.silence()
+    s.stand(2, 2)
+    s.deliver("IWon", 2, 1)
+    assert not s.told("Promise", 1), "a promise is answered once it is durable"
+    s.sync(1)
+    (promise,) = s.told("Promise", 1)
+    assert (promise.last_epoch, promise.last_index) == end
+    assert end not in [(1, answer.match) for answer in s.told("Appended", 1)]
