@@ -15,14 +15,20 @@ RARE = {
     "badbest",
     "commitold",
     "expiry_ignored",
+    "failed_on_stepping_down",
     "fetch",
     "fetchnoprev",
+    "forgotten_too_early",
+    "full_queue_refuses",
     "handover",
     "hint_inside_a_record",
     "install_acknowledged_early",
+    "number_body_not_compared",
     "older_boot_opens",
     "received_again",
     "reuse",
+    "stalled_sockets_read",
+    "submitted_once",
 }
 """They need a certain order of events: a script has it, few schedules do."""
 BY_SCHEDULES = [name for name in PLANTS if name not in RARE]

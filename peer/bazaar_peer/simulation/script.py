@@ -142,6 +142,18 @@ class Script:
             self.turn(trader, ev.Tick())
             self.replicate(trader, *followers)
 
+    def exchange(self, trader: int, *others: int) -> None:
+        """Let submissions reach the trader, be committed, and be answered."""
+        for other in others:
+            self.deliver_all("Submit", other, trader)
+        self.replicate(trader, *others)
+        for other in others:
+            self.deliver_all("Answers", trader, other)
+
+    def age(self, milliseconds: int) -> None:
+        """Let time go by, that the next entry will add to log time (R13 d)."""
+        self.world.now += milliseconds * MS
+
     def copy(self, source: int, to: int) -> None:
         """Let a checkpoint travel, part by part, to its end."""
         self.deliver_all("Part", source, to)
@@ -181,13 +193,17 @@ class Script:
 
     # ---- clients ----
 
-    def submit(self, number: int, amount: int = 1, key: str = "", **more: Any) -> int:
+    def submit(self, through: int, amount: int = 1, key: str = "", **more: Any) -> int:
         """Send a command; return the request, whose reply comes to `replies`."""
         self.requests += 1
-        deadline = self.world.hosts[number].local(self.world.now) + 10 * SECOND
+        host = self.world.hosts[through]
+        deadline = host.local(self.world.now) + 10 * SECOND
         command = {"kind": msg.COMMAND, "body": encode_add(Add(amount)), "client": "c", "key": key}
         event = ev.Command(request=self.requests, **{"deadline": deadline, **command, **more})
-        self.turn(number, event)
+        if host.asleep_since >= 0:
+            host.backlog.append((host.life, event))  # unread in its socket
+        else:
+            self.turn(through, event)
         return self.requests
 
     def read(self, number: int) -> int:
@@ -201,6 +217,13 @@ class Script:
         """Return the status of a request's reply, −1 while there is none."""
         reply = self.replies.get(request)
         return reply.status if isinstance(reply, ef.Reply) else -1 if reply is None else 0
+
+    def answer(self, request: int) -> msg.Answer:
+        """Return the committed outcome that a request was answered with."""
+        reply = self.replies[request]
+        assert isinstance(reply, ef.Reply)
+        assert reply.answer is not None
+        return reply.answer
 
     def value(self, number: int) -> int:
         return int(self.peer(number).state.machine.value)

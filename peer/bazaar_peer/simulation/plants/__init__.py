@@ -5,7 +5,16 @@ a named script. Many are the mutations of PROTOCOL §3, by their names there; so
 core once had.
 """
 
-from bazaar_peer.simulation.plants import investiture, liveness, once, replication, state
+from bazaar_peer.simulation.plants import answers, investiture, liveness, once, replication, state
 from bazaar_peer.simulation.plants.registry import PLANTS, planted
 
-__all__ = ["PLANTS", "investiture", "liveness", "once", "planted", "replication", "state"]
+__all__ = [
+    "PLANTS",
+    "answers",
+    "investiture",
+    "liveness",
+    "once",
+    "planted",
+    "replication",
+    "state",
+]

@@ -188,3 +188,95 @@ def session_called_unknown() -> list[Patch]:
         return inner(self, event)
 
     return [(Ingress, "_admit_numbered", admit)]
+
+
+@plant
+def number_runs_again() -> list[Patch]:
+    """A number that came to something is executed again when it is submitted again (R13 a)."""
+    inner = Sessions.execute
+
+    def execute(self: Sessions, sub: Any, machine: Any, at: Any) -> Any:
+        session = self.sessions.get(sub.session)
+        if session is not None:
+            session.results.pop(sub.number, None)
+        return inner(self, sub, machine, at)
+
+    return [(Sessions, "execute", execute)]
+
+
+@plant
+def forgotten_too_early() -> list[Patch]:
+    """A key is forgotten when its retention has gone by, not when more has (row 81)."""
+    inner = Sessions._forget
+
+    def forget(self: Sessions, most: int) -> None:
+        self.log_time += 1
+        inner(self, most)
+        self.log_time -= 1
+
+    return [(Sessions, "_forget", forget)]
+
+
+@plant
+def peer_sessions_idle_out() -> list[Patch]:
+    """A peer's own session ends when it was idle, like a client's (row 86)."""
+    inner = Sessions.advance
+
+    def advance(self: Sessions, elapsed_ms: int) -> None:
+        inner(self, elapsed_ms)
+        idle = self.log_time - self.limits.session_retention_ms
+        for number in [n for n, s in self.sessions.items() if s.owner >= 0 and s.touched < idle]:
+            del self.sessions[number]
+
+    return [(Sessions, "advance", advance)]
+
+
+@plant
+def peer_sessions_counted() -> list[Patch]:
+    """Peers' own sessions count towards the limit of sessions (row 86)."""
+    inner = Sessions._open_peer
+
+    def open_peer(self: Sessions, sub: Any, at: Any) -> Any:
+        return inner(self, sub, at) if len(self.sessions) < self.limits.sessions else None
+
+    return [(Sessions, "_open_peer", open_peer)]
+
+
+@plant
+def opened_again() -> list[Patch]:
+    """A duplicate of a boot's open ends the session that the boot has (row 85)."""
+    inner = Sessions._open_peer
+
+    def open_peer(self: Sessions, sub: Any, at: Any) -> Any:
+        boot, session = self.peers.get(sub.client, (0, 0))
+        if sub.number == boot:
+            self.peers[sub.client] = (boot - 1, session)
+        return inner(self, sub, at)
+
+    return [(Sessions, "_open_peer", open_peer)]
+
+
+@plant
+def number_body_not_compared() -> list[Patch]:
+    """A number's result is told whatever body was sent under it (R13 a, row 78)."""
+
+    def resolve(self: Ingress, waiting: Any, answer: msg.Answer) -> None:
+        self._reply(waiting.request, answer.status, answer)
+
+    return [(Ingress, "_resolve", resolve)]
+
+
+@plant
+def unavailable_not_kept() -> list[Patch]:
+    """`unavailable` is told, and not remembered under its key (row 27)."""
+    inner = Sessions._keyed
+
+    def keyed(self: Sessions, sub: Any, machine: Any, at: Any) -> Any:
+        outcome = inner(self, sub, machine, at)
+        name = (sub.client, sub.key)
+        if b"unavailable" in outcome[4] and name in self.keys:
+            del self.keys[name]
+            self.ages.remove(name)
+        return outcome
+
+    return [(Sessions, "_keyed", keyed)]

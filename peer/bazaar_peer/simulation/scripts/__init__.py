@@ -5,11 +5,13 @@ checker or by the fact that it states. `SCRIPTS` maps its name to the plants tha
 """
 
 from bazaar_peer.simulation.scripts import (
+    answers,
     found,
     hand_over,
     investiture,
     keys,
     liveness,
+    numbers,
     replication,
     sessions,
 )
@@ -17,11 +19,13 @@ from bazaar_peer.simulation.scripts.registry import SCRIPTS
 
 __all__ = [
     "SCRIPTS",
+    "answers",
     "found",
     "hand_over",
     "investiture",
     "keys",
     "liveness",
+    "numbers",
     "replication",
     "sessions",
 ]
