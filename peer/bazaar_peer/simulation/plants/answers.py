@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.post import Post
 from bazaar_peer.core.sessions import Sessions
-from bazaar_peer.core.types import MS, Role
+from bazaar_peer.core.trader import Trader
+from bazaar_peer.core.types import MS, NOBODY, Role
 from bazaar_peer.simulation.plants.registry import Patch, plant
 from bazaar_peer.simulation.world import World
 
@@ -90,3 +92,28 @@ def stalled_sockets_read() -> list[Patch]:
             self.push(self.now + 20 * MS, number, life, event)
 
     return [(World, "wake", wake)]
+
+
+@plant
+def forwarded_again() -> list[Patch]:
+    """Who does not trade passes a submission on to whom it takes for the trader (row 52)."""
+    inner = Trader.on_submit
+
+    def on_submit(self: Trader, sender: Any, message: msg.Submit) -> None:
+        peer = self.peer
+        if peer.role is Role.FOLLOWER and peer.trader != NOBODY:
+            peer.send(peer.trader, message)
+        else:
+            inner(self, sender, message)
+
+    return [(Trader, "on_submit", on_submit)]
+
+
+@plant
+def sent_called_never_sent() -> list[Patch]:
+    """At its deadline a command is told 503, whether it was sent or not (rows 63 and 77)."""
+
+    def give_up(self: Outstanding, waiting: Any) -> None:
+        self._reply(waiting.request, Status.NEVER_SENT)
+
+    return [(Outstanding, "_give_up", give_up)]

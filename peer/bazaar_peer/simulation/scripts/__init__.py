@@ -14,6 +14,7 @@ from bazaar_peer.simulation.scripts import (
     numbers,
     replication,
     sessions,
+    state,
 )
 from bazaar_peer.simulation.scripts.registry import SCRIPTS
 
@@ -28,4 +29,5 @@ __all__ = [
     "numbers",
     "replication",
     "sessions",
+    "state",
 ]

@@ -9,7 +9,7 @@ from bazaar_peer.simulation.scripts.registry import script
 from bazaar_peer.simulation.scripts.setting import TIMEOUT_MS, ring
 
 
-@script()
+@script("post_stays_closed")
 def row_49_a_crashed_successor_leaves_the_post_open() -> None:
     s, trader, (one, other) = ring()
     s.world.network.hold("Nominated", trader)
@@ -24,7 +24,7 @@ def row_49_a_crashed_successor_leaves_the_post_open() -> None:
     assert s.status(request) == 0
 
 
-@script()
+@script("alone_for_ever")
 def row_66_71_a_ring_of_one_trades_and_leaves() -> None:
     s = Script(1)
     s.trader()
@@ -39,7 +39,7 @@ def row_66_71_a_ring_of_one_trades_and_leaves() -> None:
     assert s.world.reached.get("left")
 
 
-@script()
+@script("leaver_goes_at_once")
 def row_67_a_leaving_trader_of_two_stays_until_the_next_reign_is_committed() -> None:
     s, trader, (other,) = ring(2)
     epoch = s.peer(trader).epoch
@@ -50,11 +50,16 @@ def row_67_a_leaving_trader_of_two_stays_until_the_next_reign_is_committed() -> 
     assert s.world.checkers.committed.state.epoch == epoch + 1
 
 
-@script()
+@script("leavers_nominated")
 def row_73_two_leavers_do_not_hand_over_to_each_other() -> None:
-    s, trader, (one, other) = ring()
+    """The highest follower leaves, too, and still waits for an answer; the other one reigns."""
+    s, trader, (other, one) = ring()
+    epoch = s.peer(trader).epoch
+    s.run(10)
+    s.world.network.hold("Submit", one)
+    s.submit(one, 1, "keeps it there")
     s.turn(one, ev.Resign(leaving=True))
     s.turn(trader, ev.Resign(leaving=True))
     s.run(4 * TIMEOUT_MS)
-    latest = max(s.world.checkers.reigns)
-    assert s.world.checkers.reigns[latest] == other
+    reigns = s.world.checkers.reigns
+    assert {who for at, who in reigns.items() if at > epoch} == {other}

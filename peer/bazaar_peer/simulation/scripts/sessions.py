@@ -57,7 +57,7 @@ def row_85_a_late_open_of_an_earlier_boot_opens_nothing() -> None:
     assert s.peer(0).state.sessions.peers["2.1"] == live
 
 
-@script()
+@script("sent_called_never_sent")
 def row_63_77_after_a_submission_only_its_result_or_unknown_is_told() -> None:
     s, trader, (one, _) = ring()
     short = s.world.hosts[one].local(s.world.now) + 60 * MS
@@ -68,7 +68,7 @@ def row_63_77_after_a_submission_only_its_result_or_unknown_is_told() -> None:
     assert s.status(request) == Status.UNKNOWN
 
 
-@script()
+@script("same_session")
 def row_65_an_answer_to_an_earlier_boot_is_told_to_nobody() -> None:
     s, trader, (one, _) = ring()
     session = s.peer(one).ingress.session
@@ -83,7 +83,7 @@ def row_65_an_answer_to_an_earlier_boot_is_told_to_nobody() -> None:
     assert s.status(request) == 0
 
 
-@script()
+@script("peer_sessions_idle_out")
 def row_86_a_peers_own_session_neither_idles_out_nor_counts() -> None:
     s, _, (one, _) = ring(3, limits=Limits(sessions=1, session_retention_ms=100))
     s.submit(one, 1, "open", kind=msg.OPEN_SESSION, body=b"")
