@@ -11,6 +11,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.ledger import Ledger
 from bazaar_peer.core.sessions import Sessions
+from bazaar_peer.core.state import State
 from bazaar_peer.core.vector_clock import VectorClock
 from bazaar_peer.market.lots import Lot
 from bazaar_peer.market.market import Market
@@ -104,3 +105,15 @@ def state_differs() -> list[Patch]:
             self.state.hash ^= 1
 
     return [(Ledger, "apply", apply)]
+
+
+@plant
+def own_version_applied() -> list[Patch]:
+    """Each peer applies entries by its own release's version (U1, row 29)."""
+    inner = State.apply
+
+    def apply(self: State, *arguments: Any) -> Any:
+        self._at.version = self.machine.version
+        return inner(self, *arguments)
+
+    return [(State, "apply", apply)]

@@ -1,4 +1,4 @@
-"""Clocks and states: rows 31 and 70 (T1, T2, H1)."""
+"""Clocks, versions and states: rows 29, 31 and 70 (T1, T2, U1, H1)."""
 
 from __future__ import annotations
 
@@ -65,3 +65,20 @@ def row_70_a_trader_whose_memory_fails_stops_and_nobody_else_does() -> None:
     assert halted == [trader]
     assert s.value(others[0]) == 8
     assert len({s.peer(p).state.hash for p in range(3)}) == 1
+
+
+@script("own_version_applied")
+def row_29_two_versions_apply_one_entry_alike() -> None:
+    """1 has the newer release, which counts otherwise; then the others get it, one by one (U1)."""
+    s, _, _ = ring(mixed=True)
+    first = s.submit(0, 5)
+    s.run(100)
+    values = [s.value(peer) for peer in range(3)]
+    for peer in (0, 2):
+        s.world.crash(peer, 0)
+        s.run(400)
+    second = s.submit(0, 5)
+    s.run(200)
+    after = {s.value(peer) for peer in range(3)}
+    assert (s.status(first), values) == (0, [5, 5, 5])
+    assert (s.status(second), len(after)) == (0, 1)
