@@ -12,7 +12,8 @@ from bazaar_peer.simulation.scripts import SCRIPTS
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs/evidence/simulator.md").read_text()
 ROWS = [*range(1, 32), *range(40, 54), *range(60, 87)]
-TABLE = dict(re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.partition("## Scenarios by row")[2], re.MULTILINE))
+SECTION = PAGE.partition("## Scenarios by row")[2]
+TABLE = dict(re.findall(r"^\| (\d+) \| (.+) \|$", SECTION, re.MULTILINE))
 NAMES = sorted(set(re.findall(r"`([\w/.]+::\w+|[a-z]+(?:_[a-z0-9]+){4,})`", PAGE)))
 
 
