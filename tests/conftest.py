@@ -12,3 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10_000,
         help="how many random, malformed and oversized requests tests/fuzz sends",
     )
+    parser.addoption(
+        "--matrix",
+        type=int,
+        default=0,
+        help="runs of each fault of the process matrix with 3, 5 and 6 peers; 0: the short matrix",
+    )

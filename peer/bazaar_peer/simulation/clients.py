@@ -20,6 +20,7 @@ from bazaar_peer.core.types import MS, Nanos
 from bazaar_peer.market.commands import Deposit, Order, Reprice, Withdraw, encode_command
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
 from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.operations import Operation, Session
 from bazaar_peer.simulation.violation import Violation, must
 
 if TYPE_CHECKING:
@@ -27,35 +28,6 @@ if TYPE_CHECKING:
     from bazaar_peer.simulation.world import World
 
 FINAL = {Status.OK, Status.OTHER_BODY, Status.NO_SESSION, Status.OUT_OF_WINDOW}
-
-
-class Operation:
-    """One command or read of a client, over all its attempts."""
-
-    def __init__(self, command: dict[str, Any], invoked: Nanos, give_up: Nanos, draw: int) -> None:
-        self.command = command
-        self.body = command.get("body", b"")
-        self.invoked, self.give_up = invoked, give_up
-        self.returned = -1
-        self.done = False
-        self.status = -1
-        self.index = self.floor = self.attempts = 0
-        self.epoch = 0
-        self.value = b""
-        self.session: Session | None = None
-        self.dice = Dice(draw)
-
-
-class Session:
-    """A client's own session, and the numbers that it waits for."""
-
-    def __init__(self, client: int, draw: int) -> None:
-        self.client = client
-        self.dice = Dice(draw)
-        self.id = 0
-        self.next = 1
-        self.open: dict[int, Operation] = {}
-        self.left = self.dice.between(2, 8)
 
 
 class Clients:

@@ -96,25 +96,11 @@ def plain(peers: int, seed: int = 0, **more: Any) -> Plan:
 
 
 def draw(seed: int, peers: int = 0) -> Plan:
-    """Draw a biased schedule."""
+    """Draw a biased schedule; the order of draws is part of what a seed means."""
     dice = Dice(seed, "plan")
     peers = peers or dice.choice([3, 3, 4, 5, 5, 5, 6])
     timeout = dice.between(30, 60) * MS
-    timing = Timing(
-        heartbeat_interval=timeout // dice.choice([2, 3, 4]),
-        heartbeat_timeout=timeout,
-        step=timeout // dice.choice([3, 5, 8]),
-        hop_timeout=timeout // dice.choice([4, 6, 10]),
-        retry=timeout // 20,
-    )
-    limits = Limits(
-        sessions=dice.choice([1, 2, 4]),
-        peer_window=dice.choice([2, 3, 4, 16]),
-        client_window=dice.choice([2, 3, 4]),
-        keys=dice.choice([2, 3, 1000]),
-        key_retention_ms=dice.choice([200, 400, 2000]),
-        session_retention_ms=dice.choice([150, 400, 10_000]),
-    )
+    timing, limits = _draw_timing(dice, timeout), _draw_limits(dice)
     market = dice.chance(0.6)
     mixed = not market and dice.chance(0.4)
     rough = dice.chance(0.6)
@@ -126,23 +112,10 @@ def draw(seed: int, peers: int = 0) -> Plan:
         election="bully" if dice.chance(0.15) else "ring",
         timing=timing,
         limits=limits,
-        checkpoint_entries=dice.choice([3, 4, 5, 8, 1000]),
-        catch_up_limit=dice.choice([0, 1, 2, 100, 100]),
-        batch_max=dice.choice([1, 2, 3, 16]),
-        queue_max=dice.choice([2, 4, 64]),
-        ingress_max=dice.choice([4, 64]),
-        journal_max_bytes=dice.choice([200, 1000, 1 << 20]),
-        chunk_bytes=dice.choice([1, 1, 150, 400, 1 << 18]),
+        **_draw_sizes(dice),
         length=timeout * dice.between(8, 24),
-        latency=dice.choice([50_000, 200_000, timeout // 20]),
-        jitter=dice.choice([0, 100_000, timeout // 10]),
-        fifo=dice.chance(0.6),
-        loss=dice.choice([0.0, 0.01, 0.05]) if rough else 0.0,
-        doubled=dice.choice([0.0, 0.02, 0.05]) if rough else 0.0,
-        slow=dice.choice([0.0, 0.02, 0.08]) if rough else 0.0,
-        slow_max=timeout * dice.choice([1, 3, 10]),
-        sync=dice.choice([20_000, 300_000, timeout // 20]),
-        sync_jitter=dice.choice([0, 500_000, timeout // 6]),
+        **_draw_network(dice, timeout, rough=rough),
+        **_draw_disks(dice, timeout),
         linger=timeout // dice.choice([1, 3, 20]),
         lingers=dice.chance(0.3),
         rates=[dice.between(900, 1100) if rough else 1000 for _ in range(peers)],
@@ -152,6 +125,60 @@ def draw(seed: int, peers: int = 0) -> Plan:
     plan.faults = draw_faults(plan, Dice(seed, "faults"))
     plan.commands = draw_commands(plan, Dice(seed, "workload"))
     return plan
+
+
+def _draw_timing(dice: Dice, timeout: Nanos) -> Timing:
+    """Timeouts near each other."""
+    return Timing(
+        heartbeat_interval=timeout // dice.choice([2, 3, 4]),
+        heartbeat_timeout=timeout,
+        step=timeout // dice.choice([3, 5, 8]),
+        hop_timeout=timeout // dice.choice([4, 6, 10]),
+        retry=timeout // 20,
+    )
+
+
+def _draw_limits(dice: Dice) -> Limits:
+    return Limits(
+        sessions=dice.choice([1, 2, 4]),
+        peer_window=dice.choice([2, 3, 4, 16]),
+        client_window=dice.choice([2, 3, 4]),
+        keys=dice.choice([2, 3, 1000]),
+        key_retention_ms=dice.choice([200, 400, 2000]),
+        session_retention_ms=dice.choice([150, 400, 10_000]),
+    )
+
+
+def _draw_sizes(dice: Dice) -> dict[str, Any]:
+    """Small worlds: bounds that a handful of commands comes up against."""
+    return {
+        "checkpoint_entries": dice.choice([3, 4, 5, 8, 1000]),
+        "catch_up_limit": dice.choice([0, 1, 2, 100, 100]),
+        "batch_max": dice.choice([1, 2, 3, 16]),
+        "queue_max": dice.choice([2, 4, 64]),
+        "ingress_max": dice.choice([4, 64]),
+        "journal_max_bytes": dice.choice([200, 1000, 1 << 20]),
+        "chunk_bytes": dice.choice([1, 1, 150, 400, 1 << 18]),
+    }
+
+
+def _draw_network(dice: Dice, timeout: Nanos, *, rough: bool) -> dict[str, Any]:
+    return {
+        "latency": dice.choice([50_000, 200_000, timeout // 20]),
+        "jitter": dice.choice([0, 100_000, timeout // 10]),
+        "fifo": dice.chance(0.6),
+        "loss": dice.choice([0.0, 0.01, 0.05]) if rough else 0.0,
+        "doubled": dice.choice([0.0, 0.02, 0.05]) if rough else 0.0,
+        "slow": dice.choice([0.0, 0.02, 0.08]) if rough else 0.0,
+        "slow_max": timeout * dice.choice([1, 3, 10]),
+    }
+
+
+def _draw_disks(dice: Dice, timeout: Nanos) -> dict[str, Any]:
+    return {
+        "sync": dice.choice([20_000, 300_000, timeout // 20]),
+        "sync_jitter": dice.choice([0, 500_000, timeout // 6]),
+    }
 
 
 TRADER, NOMINEE, ANYONE = -1, -2, -3

@@ -9,10 +9,11 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import NOBODY, Role
-from bazaar_peer.simulation.clients import Clients, Operation
+from bazaar_peer.simulation.clients import Clients
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.faults import Faults, cuts_of
 from bazaar_peer.simulation.history import Seen, wrong_by_index, wrong_by_order
+from bazaar_peer.simulation.operations import Operation
 from bazaar_peer.simulation.plan import Plan, draw
 from bazaar_peer.simulation.violation import Violation, must
 from bazaar_peer.simulation.world import World

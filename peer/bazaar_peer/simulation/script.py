@@ -66,7 +66,9 @@ class Script:
                 world.turn(host, [event])
 
     def turn(self, number: int, *events: ev.Event) -> None:
-        self.world.turn(self.world.hosts[number], list(events))
+        host = self.world.hosts[number]
+        host.spins = 0  # a clock that stands wakes nobody, however often its time has come
+        self.world.turn(host, list(events))
         self.settle()
 
     def stand(self, number: int, epoch: int = 0) -> None:
@@ -133,11 +135,49 @@ class Script:
         self.world.disks.unstall(self.world.hosts[number])
         self.settle()
 
+    def beat(self, trader: int, *followers: int, times: int = 1) -> None:
+        """Let heartbeat intervals go by, in which these alone hear the trader."""
+        for _ in range(times):
+            self.world.now += self.world.plan.timing.heartbeat_interval
+            self.turn(trader, ev.Tick())
+            self.replicate(trader, *followers)
+
+    def exchange(self, trader: int, *others: int) -> None:
+        """Let submissions reach the trader, be committed, and be answered."""
+        for other in others:
+            self.deliver_all("Submit", other, trader)
+        self.replicate(trader, *others)
+        for other in others:
+            self.deliver_all("Answers", trader, other)
+
+    def age(self, milliseconds: int) -> None:
+        """Let time go by, that the next entry will add to log time (R13 d)."""
+        self.world.now += milliseconds * MS
+
+    def copy(self, source: int, to: int) -> None:
+        """Let a checkpoint travel, part by part, to its end."""
+        self.deliver_all("Part", source, to)
+        while self.told("PartTaken", to):
+            self.deliver_all("PartTaken", to, source)
+            self.deliver_all("Part", source, to)
+
+    def told(self, kind: str, sender: int) -> list[Any]:
+        """Return the messages of a kind that a peer has sent and nobody got yet, oldest first."""
+        return [m for s, _, m in self.pool if (type(m).__name__, s) == (kind, sender)]
+
     def silence(self) -> None:
         """Let more than an election timeout go by without anybody noticing anything yet."""
         self.world.now += 2 * self.world.plan.timing.heartbeat_timeout
 
     # ---- running ----
+
+    def go_on(self) -> None:
+        """End a manual script's standstill: time runs, and what lies in the pool is lost."""
+        self.manual, self.pool = False, []
+        del self.world.network.send
+        for host in self.world.hosts:
+            if host.peer is not None:
+                self.turn(host.id, ev.Tick())
 
     def run(self, milliseconds: float) -> None:
         self.world.run(self.world.now + int(milliseconds * MS))
@@ -153,13 +193,17 @@ class Script:
 
     # ---- clients ----
 
-    def submit(self, number: int, amount: int = 1, key: str = "", **more: Any) -> int:
+    def submit(self, through: int, amount: int = 1, key: str = "", **more: Any) -> int:
         """Send a command; return the request, whose reply comes to `replies`."""
         self.requests += 1
-        deadline = self.world.hosts[number].local(self.world.now) + 10 * SECOND
+        host = self.world.hosts[through]
+        deadline = host.local(self.world.now) + 10 * SECOND
         command = {"kind": msg.COMMAND, "body": encode_add(Add(amount)), "client": "c", "key": key}
         event = ev.Command(request=self.requests, **{"deadline": deadline, **command, **more})
-        self.turn(number, event)
+        if host.asleep_since >= 0:
+            host.backlog.append((host.life, event))  # unread in its socket
+        else:
+            self.turn(through, event)
         return self.requests
 
     def read(self, number: int) -> int:
@@ -173,6 +217,13 @@ class Script:
         """Return the status of a request's reply, −1 while there is none."""
         reply = self.replies.get(request)
         return reply.status if isinstance(reply, ef.Reply) else -1 if reply is None else 0
+
+    def answer(self, request: int) -> msg.Answer:
+        """Return the committed outcome that a request was answered with."""
+        reply = self.replies[request]
+        assert isinstance(reply, ef.Reply)
+        assert reply.answer is not None
+        return reply.answer
 
     def value(self, number: int) -> int:
         return int(self.peer(number).state.machine.value)

@@ -154,7 +154,7 @@ def lost(path: Path, states: list[list[Recovered]], recorder: Recorder, reboots:
 
 
 def test_every_moment_of_a_story_is_survived(tmp_path: Path) -> None:
-    """G13: every prefix of the write log, for a killed process and a lost machine."""
+    """G13, row 18: every prefix of the write log, for a killed process and a lost machine."""
     recorder = Recorder(tmp_path / "volume")
 
     states = tell(recorder.root, STORY, recorder)
@@ -281,7 +281,7 @@ def play(path: Path, files: Files) -> tuple[Exception | None, list[list[Recovere
 
 
 def test_start_after_a_failed_sync_rewrites_the_tail_into_a_new_file(tmp_path: Path) -> None:
-    """D3: the cache may show what the disk does not have."""
+    """D3, row 20: the cache may show what the disk does not have."""
     path = tmp_path / "volume"
     fresh(path).close()
     volume, model = Volume.open(path, ME, SMALL, Failing(3, "sync")), Model()

@@ -98,7 +98,7 @@ def test_flipped_byte_is_never_accepted(path: Path, kind: str, files: Files) -> 
 
 @pytest.mark.parametrize("files", [Unsynced(), Rebooted()])
 def test_flip_of_acknowledged_bytes_is_damage(path: Path, files: Files) -> None:
-    """D2: below the mark nothing is torn, so nothing is dropped either."""
+    """D2, row 19: below the mark nothing is torn, so nothing is dropped either."""
     _, last = filled(path)
 
     for flip in flipped(last, tail(last)):

@@ -76,6 +76,7 @@ def test_another_number_of_peers_is_refused(ring_of_three: Path) -> None:
 
 
 def test_peer_without_its_volume_is_not_started_and_the_ring_goes_on(ring_of_three: Path) -> None:
+    """Row 21: an empty disk of a ring with a history is a lost one, and does not vote."""
     shutil.rmtree(ring_of_three / "peer-2")
 
     told, said = up(ring_of_three, "--rate", 100)

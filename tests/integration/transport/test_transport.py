@@ -135,6 +135,7 @@ async def test_a_closed_connection_to_a_living_peer_is_lost_and_up_again() -> No
 
 
 async def test_a_peer_is_found_at_the_new_address_that_its_hello_names() -> None:
+    """Row 74."""
     old = free_ports(2)
     async with peer(A, old) as (_, ear):
         await ear.until(lambda: bool(ear.events))
@@ -145,6 +146,7 @@ async def test_a_peer_is_found_at_the_new_address_that_its_hello_names() -> None
 
 
 async def test_a_peer_that_answers_at_the_address_of_another_is_not_used() -> None:
+    """Row 74."""
     ports = free_ports(3)
     ports[2] = ports[1]
     async with peer(B, ports) as (b, _), peer(A, ports) as (_, ear):

@@ -96,6 +96,16 @@ async def test_index_of_an_answer_is_taken_back_as_it_came(served: Served) -> No
     assert [command.after_index for command in served.core.commands] == [0, 2, 2]
 
 
+@pytest.mark.parametrize("field", ["clock", "stamp"])
+async def test_a_clock_that_a_client_names_is_refused(served: Served, field: str) -> None:
+    """Row 72, T5: `Bazaar-Index` is all that a client can say of what it has seen."""
+    status, answer, _ = await served.ask("POST", "/v1/orders", {**ORDER, field: {"65536": 10**18}})
+
+    assert status == 400
+    assert field in str(answer)
+    assert served.core.commands == []
+
+
 async def test_a_client_that_is_a_name_is_the_buyer(served: Served) -> None:
     await served.ask("POST", "/v1/orders", ORDER, {"Bazaar-Client": "ann"})
 
@@ -212,6 +222,7 @@ async def test_the_trader_resigns(served: Served) -> None:
 
 
 async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: Served) -> None:
+    """Row 75, R13 c."""
     served.core.silent = True
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port.port)
     await served.ask("GET", "/healthz")
@@ -233,7 +244,7 @@ async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: 
 
 
 async def test_what_was_accepted_before_a_stall_is_closed_when_it_begins(served: Served) -> None:
-    """A real stopped process showed it: accepted and begun are two turns of the loop."""
+    """Row 75; a stopped process showed it: accepted and begun are two turns of the loop."""
     accepted = served.port._connection()
     served.port._stalled()
     ours, theirs = socket.socketpair()

@@ -320,7 +320,7 @@ def test_trader_whose_state_differs_from_a_majority_restarts() -> None:
 
 
 def test_peer_is_ready_without_a_trader_and_not_while_it_is_far_behind() -> None:
-    """K1."""
+    """K1, rows 48 and 51."""
     peer = Lone()
     assert peer.core.is_ready()
 

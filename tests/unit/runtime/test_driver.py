@@ -13,7 +13,7 @@ from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import CheckpointSaved, Command, DiskDone, Event, Installed, Tick
 from bazaar_peer.core.records import Stored
 from bazaar_peer.runtime import disk_queue
-from bazaar_peer.runtime.driver import EXIT_HALTED, FAR, Busy, Driver
+from bazaar_peer.runtime.driver import EXIT_HALTED, FAR, STALL, Busy, Driver
 from bazaar_peer.runtime.files import DiskFull
 
 HARD = fx.Hard()
@@ -240,6 +240,20 @@ async def test_an_install_abandons_a_checkpoint_under_way(
 
     assert "finish" not in run.store.told
     assert not any(isinstance(event, CheckpointSaved) for event in run.core.events)
+
+
+async def test_pauses_add_up_when_the_sockets_were_not_read_between_them(run: Run) -> None:
+    """Row 75, R13 c: two pauses of less than `STALL`, with one beat of the loop between them."""
+    driver, stalls = run.driver, []
+    driver.on_stall = lambda: stalls.append(driver.now())
+    begin = driver._read_at
+    pause = STALL * 2 // 3
+
+    for pauses in (1, 2):
+        driver.now = lambda n=pauses: begin + n * pause  # type: ignore[misc]
+        driver._beat()
+
+    assert len(stalls) == 1
 
 
 async def test_a_deadline_ticks_once_it_is_reached(run: Run) -> None:

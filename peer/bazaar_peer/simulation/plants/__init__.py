@@ -1,0 +1,20 @@
+"""Planted bugs (G2): each a part of the core replaced from outside, for one run of the simulator.
+
+A checker that never failed has shown nothing; every plant must be found, by biased schedules or by
+a named script. Many are the mutations of PROTOCOL §3, by their names there; some are bugs that the
+core once had.
+"""
+
+from bazaar_peer.simulation.plants import answers, investiture, liveness, once, replication, state
+from bazaar_peer.simulation.plants.registry import PLANTS, planted
+
+__all__ = [
+    "PLANTS",
+    "answers",
+    "investiture",
+    "liveness",
+    "once",
+    "planted",
+    "replication",
+    "state",
+]
