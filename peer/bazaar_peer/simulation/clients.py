@@ -42,6 +42,7 @@ class Clients:
         self.count = 0
         self.seen = 0
         """Highest index of any answer yet: whatever begins later comes behind it (S9)."""
+        self.sessions: list[Session] = []
         self.history: list[Operation] = []
         self.targets = list(range(plan.peers))
         world.replies, world.died = self.reply, self.died
@@ -85,6 +86,7 @@ class Clients:
     def session(self, client: int, draw: int) -> Session:
         """Open a session and go on in it."""
         session = Session(client, draw)
+        self.sessions.append(session)
         self._open(session)
         return session
 
@@ -105,19 +107,30 @@ class Clients:
             if session.next >= floor + self.world.plan.limits.client_window:
                 return
             session.left -= 1
-            number, session.next = session.next, session.next + 1
-            command = {
-                "kind": msg.COMMAND,
-                "body": self.body(session.dice),
-                "client": f"s{session.client}",
-                "session": session.id,
-                "number": number,
-            }
-            patience = self.patience * session.dice.between(1, 6)
-            session.open[number] = operation = self._later(command, patience, session)
-            self._attempt(operation)
+            self.number(session)
             if session.dice.chance(0.3):
                 return
+
+    def number(self, session: Session) -> Operation:
+        """Send the session's next number; caller duty: its window has room."""
+        number, session.next = session.next, session.next + 1
+        command = {
+            "kind": msg.COMMAND,
+            "body": self.body(session.dice),
+            "client": f"s{session.client}",
+            "session": session.id,
+            "number": number,
+        }
+        patience = self.patience * session.dice.between(1, 6)
+        session.open[number] = operation = self._later(command, patience, session)
+        self._attempt(operation)
+        return operation
+
+    def room(self, session: Session) -> bool:
+        """Tell whether a session is alive and its window has room for another number."""
+        window = self.world.plan.limits.client_window
+        free = session.next < min(session.open, default=session.next) + window
+        return free and session.id in self._sessions()
 
     def _later(self, command: dict[str, Any], patience: Nanos, session: Session) -> Operation:
         now = self.world.now

@@ -89,20 +89,46 @@ class Schedule:
         return []
 
     def _live(self, core: list[int]) -> None:
-        """A trader, then a fresh key through it and each that reaches it, and a fresh number."""
+        """A trader, then fresh commands through it and each that reaches it."""
         world, timeout = self.world, self.plan.timing.heartbeat_timeout
         self._elect()
-        retention = self.plan.limits.key_retention_ms * 10**6
         world.run(world.now + 4 * timeout)
-        fresh = self._fresh(core, 2)
-        for attempt in range(12):
-            world.run(world.now + max(4 * timeout, retention // 4))
+        self._answered(core)
+
+    def _answered(self, core: list[int]) -> None:
+        """Two fresh keys are executed, and a fresh number where a session can be had (R13)."""
+        world, wait = self.world, 4 * self.plan.timing.heartbeat_timeout
+        wait = max(wait, self.plan.limits.key_retention_ms * 10**6 // 4)
+        fresh, number = self._fresh(core, 2), self._number(0)
+        for attempt in range(1, 13):
+            world.run(world.now + wait)
             fresh = [operation for operation in fresh if operation.status != Status.OK]
-            if not fresh:
+            numbered = number is not None and number.status == Status.OK
+            if not fresh and (numbered or not self._session_to_be_had()):
+                world.reach("fresh_number_answered" if numbered else "no_session_left")
                 return
-            if all(operation.done for operation in fresh):
-                fresh = self._fresh(core, len(fresh), attempt + 1)
-        raise Violation("G4", f"a fresh command is not executed: {fresh[0].command}")
+            if fresh and all(operation.done for operation in fresh):
+                fresh = self._fresh(core, len(fresh), attempt)
+            if not numbered and (number is None or number.done):
+                number = self._number(attempt)
+        what = fresh[0].command if fresh else "a number of a client's session"
+        raise Violation("G4", f"a fresh command is not executed: {what}")
+
+    def _number(self, attempt: int) -> Operation | None:
+        """Send a fresh number in a client's session; without one, open one first."""
+        clients = self.clients
+        usable = [session for session in clients.sessions if clients.room(session)]
+        if usable:
+            return clients.number(usable[-1])
+        if attempt % 2 == 0:
+            clients.session(1000 + attempt, self.plan.seed)
+        return None
+
+    def _session_to_be_had(self) -> bool:
+        """Clients that died with theirs, or never heard of it, may hold all that there are."""
+        tables, known = self.world.checkers.committed.state.sessions, self.clients.sessions
+        alive = any(session.id in tables.sessions for session in known)
+        return alive or tables.client_count < self.plan.limits.sessions
 
     def _elect(self) -> None:
         """Wait for a trader, as long as it may take."""

@@ -117,3 +117,9 @@ def sent_called_never_sent() -> list[Patch]:
         self._reply(waiting.request, Status.NEVER_SENT)
 
     return [(Outstanding, "_give_up", give_up)]
+
+
+@plant
+def numbers_parked() -> list[Patch]:
+    """A number of a client's session waits for an index that is applied long since (R13 a)."""
+    return [(Ingress, "_admit_numbered", lambda self, event: False)]
