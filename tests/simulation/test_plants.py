@@ -27,6 +27,7 @@ RARE = {
     "hint_inside_a_record",
     "install_acknowledged_early",
     "leaver_goes_at_once",
+    "leaver_stands_again",
     "leavers_nominated",
     "nobody_excluded",
     "number_body_not_compared",
@@ -43,6 +44,7 @@ RARE = {
     "stalled_disk_unseen",
     "stalled_sockets_read",
     "submitted_once",
+    "version_told_too_early",
 }
 """They need a certain order of events: a script has it, few schedules do."""
 BY_SCHEDULES = [name for name in PLANTS if name not in RARE]

@@ -89,8 +89,10 @@ def on_refused(peer: Peer, sender: PeerId, message: msg.Refused) -> None:
         return
     elif peer.role is Role.TRADER:
         epoch = peer.epoch
+        goes = peer.leaving or peer.trader_role.hand_over.closed
         peer.trader_role.step_down(f"peer {sender} promised epoch {message.epoch}")
-        peer.nominee.start(transfer=epoch)
+        if not goes:  # it may be the successor that refused: the post is not taken back
+            peer.nominee.start(transfer=epoch)
 
 
 def on_trader_alive(peer: Peer, sender: PeerId, message: msg.TraderAlive) -> None:

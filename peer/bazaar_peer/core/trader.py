@@ -17,7 +17,7 @@ from bazaar_peer.core.hand_over import HandOver
 from bazaar_peer.core.post import Post
 from bazaar_peer.core.progress import Progress
 from bazaar_peer.core.reads import Reads
-from bazaar_peer.core.types import SECOND, Nanos, PeerId, Role
+from bazaar_peer.core.types import NOBODY, SECOND, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -223,10 +223,18 @@ class Trader:
         if commit > peer.disk.durable_index:
             peer.note("committed_without_own_disk", index=commit)
         if not self.open:
-            self.open = True
-            peer.note("reign_begun", epoch=self.epoch, index=commit, ns=peer.now - self.began_at)
+            self._open(commit)
         peer.commit_to(commit)
         self.hand_over.advance()
+
+    def _open(self, commit: int) -> None:
+        """The reign is committed: see what followers told before it was, and what was wished."""
+        peer = self.peer
+        self.open = True
+        peer.note("reign_begun", epoch=self.epoch, index=commit, ns=peer.now - self.began_at)
+        self.agreement.raise_version()
+        if peer.leaving:
+            self.hand_over.begin(NOBODY)
 
     def applied(self, answers: list[msg.Answer]) -> None:
         self.post.answer(answers)

@@ -141,6 +141,20 @@ def leavers_nominated() -> list[Patch]:
 
 
 @plant
+def leaver_stands_again() -> list[Patch]:
+    """A leaving trader that its successor refuses takes its post back (R11, rows 67 and 73)."""
+    inner = routing.on_refused
+
+    def on_refused(peer: Peer, sender: Any, message: msg.Refused) -> None:
+        reigned, epoch = peer.role is Role.TRADER, peer.epoch
+        inner(peer, sender, message)
+        if reigned and peer.role is Role.FOLLOWER:
+            peer.nominee.start(transfer=epoch)
+
+    return [(routing, "on_refused", on_refused)]
+
+
+@plant
 def no_poll() -> list[Patch]:
     """A token that brings nobody is followed by another token only (N4, row 40)."""
 

@@ -12,6 +12,7 @@ from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.ledger import Ledger
 from bazaar_peer.core.sessions import Sessions
 from bazaar_peer.core.state import State
+from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.vector_clock import VectorClock, sealed
 from bazaar_peer.market.lots import Lot
 from bazaar_peer.market.market import Market
@@ -78,6 +79,19 @@ def clock_restarts_lower() -> list[Patch]:
         counts[me] = 0
 
     return [(VectorClock, "__init__", init)]
+
+
+@plant
+def version_told_too_early() -> list[Patch]:
+    """What followers told of their version before the reign was open is forgotten (U1)."""
+    inner = Trader._open
+
+    def opened(self: Trader, commit: int) -> None:
+        told, self.agreement.versions = self.agreement.versions, {}
+        inner(self, commit)
+        self.agreement.versions = told
+
+    return [(Trader, "_open", opened)]
 
 
 @plant

@@ -50,6 +50,20 @@ def row_67_a_leaving_trader_of_two_stays_until_the_next_reign_is_committed() -> 
     assert s.world.checkers.committed.state.epoch == epoch + 1
 
 
+@script("leaver_stands_again")
+def row_67_73_a_leaving_trader_does_not_take_its_post_back() -> None:
+    """Its heartbeat crosses the successor's promise and is refused (R11, N5 a)."""
+    for moment in range(44):  # of a heartbeat interval and more: some moment crosses
+        s, trader, _ = ring(3)
+        s.run(moment)
+        epoch = s.peer(trader).epoch
+        s.turn(trader, ev.Resign(leaving=True))
+        s.run(6 * TIMEOUT_MS)
+        reigns = s.world.checkers.reigns
+        assert trader not in [who for at, who in reigns.items() if at > epoch]
+        assert s.world.reached.get("left")
+
+
 @script("leavers_nominated")
 def row_73_two_leavers_do_not_hand_over_to_each_other() -> None:
     """The highest follower leaves, too, and still waits for an answer; the other one reigns."""

@@ -70,7 +70,7 @@ def row_70_a_trader_whose_memory_fails_stops_and_nobody_else_does() -> None:
     assert len({s.peer(p).state.hash for p in range(3)}) == 1
 
 
-@script("own_version_applied")
+@script("own_version_applied", "version_told_too_early")
 def row_29_two_versions_apply_one_entry_alike() -> None:
     """1 has the newer release, which counts otherwise; then the others get it, one by one (U1)."""
     s, _, _ = ring(mixed=True)
@@ -85,3 +85,4 @@ def row_29_two_versions_apply_one_entry_alike() -> None:
     after = {s.value(peer) for peer in range(3)}
     assert (s.status(first), values) == (0, [5, 5, 5])
     assert (s.status(second), len(after)) == (0, 1)
+    assert [s.peer(p).state.version for p in range(3)] == [2, 2, 2]
