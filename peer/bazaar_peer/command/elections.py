@@ -62,6 +62,8 @@ class Elections:
     def _take(self, event: dict[str, str]) -> None:
         now, name = int(event["mono_ns"]), event.get("event", "")
         if name in NOTICED:
+            if int(event.get("epoch", "0")) < max(self.epochs, default=0):
+                return  # of a peer that starts and has not heard of the newest reign yet
             self.signs.append((now, NOTICED[name], event.get("peer", "")))
         elif name == "reign_begun" and int(event["epoch"]) not in self.epochs:
             self.epochs.add(int(event["epoch"]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import store
-from bazaar_peer.core.types import MS, Nanos, PeerId
+from bazaar_peer.core.types import MS, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -38,6 +38,16 @@ class Post:
 
     def begin(self) -> None:
         self.cut_at = self.peer.now
+
+    def on_submit(self, sender: PeerId, message: msg.Submit) -> None:
+        """Queue what another peer submits: as trader, and as nominee for the coming reign."""
+        peer = self.peer
+        if peer.role is Role.FOLLOWER:
+            peer.send(sender, msg.NotTrader(peer.epoch, peer.trader))
+            return
+        peer.clock.merge(message.clock)
+        for submission in message.submissions:
+            self.offer(submission, sender)
 
     def offer(self, sub: msg.Submission, sender: PeerId) -> None:
         """Queue a submission, or answer at once what is committed already."""

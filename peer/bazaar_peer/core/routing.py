@@ -34,7 +34,7 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
         msg.Nominated: peer.nominator.on_nominated,
         msg.Poll: peer.nominator.on_poll,
         msg.PollAnswer: peer.nominator.on_poll_answer,
-        msg.Submit: peer.trader_role.on_submit,
+        msg.Submit: peer.trader_role.post.on_submit,
         msg.Answers: peer.ingress.on_answers,
         msg.NotTrader: peer.ingress.on_not_trader,
         msg.ReadIndex: peer.trader_role.on_read_index,

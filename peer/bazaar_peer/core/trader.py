@@ -251,16 +251,6 @@ class Trader:
 
     # ---- requests of others ----
 
-    def on_submit(self, sender: PeerId, message: msg.Submit) -> None:
-        """Queue what another peer submits: as trader, and as nominee for the coming reign."""
-        peer = self.peer
-        if peer.role is Role.FOLLOWER:
-            peer.send(sender, msg.NotTrader(peer.epoch, peer.trader))
-            return
-        peer.clock.merge(message.clock)
-        for submission in message.submissions:
-            self.post.offer(submission, sender)
-
     def on_read_index(self, sender: PeerId, message: msg.ReadIndex) -> None:
         self.reads.ask(message.read, sender)
 

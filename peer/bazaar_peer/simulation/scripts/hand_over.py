@@ -53,9 +53,9 @@ def row_67_a_leaving_trader_of_two_stays_until_the_next_reign_is_committed() -> 
 @script("leaver_stands_again")
 def row_67_73_a_leaving_trader_does_not_take_its_post_back() -> None:
     """Its heartbeat crosses the successor's promise and is refused (R11, N5 a)."""
-    for moment in range(44):  # of a heartbeat interval and more: some moment crosses
-        s, trader, _ = ring(3)
-        s.run(moment)
+    for case in range(88):  # moments of a heartbeat interval and more: some cross
+        s, trader, _ = ring(3 + case % 2)
+        s.run(case // 2)
         epoch = s.peer(trader).epoch
         s.turn(trader, ev.Resign(leaving=True))
         s.run(6 * TIMEOUT_MS)
