@@ -11,7 +11,6 @@ from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.post import Post
 from bazaar_peer.core.sessions import Sessions
-from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import MS, NOBODY, Role
 from bazaar_peer.simulation.plants.registry import Patch, plant
 from bazaar_peer.simulation.world import World
@@ -97,16 +96,16 @@ def stalled_sockets_read() -> list[Patch]:
 @plant
 def forwarded_again() -> list[Patch]:
     """Who does not trade passes a submission on to whom it takes for the trader (row 52)."""
-    inner = Trader.on_submit
+    inner = Post.on_submit
 
-    def on_submit(self: Trader, sender: Any, message: msg.Submit) -> None:
+    def on_submit(self: Post, sender: Any, message: msg.Submit) -> None:
         peer = self.peer
         if peer.role is Role.FOLLOWER and peer.trader != NOBODY:
             peer.send(peer.trader, message)
         else:
             inner(self, sender, message)
 
-    return [(Trader, "on_submit", on_submit)]
+    return [(Post, "on_submit", on_submit)]
 
 
 @plant
