@@ -56,7 +56,7 @@ GOALS = [
     at_most("F3b", "election among 12: p50", 17.2, 8.6, "ms"),
     at_most("F3c", "election among 24: p50", 36.0, 12.2, "ms"),
     at_most("F4", "acknowledged orders lost, doubled or unanswered", 0.0, 0.0, ""),
-    at_most("F5", "SIGTERM of the trader: p50 of the gap", 13.0, 3.0, "ms"),
+    at_most("F5", "SIGTERM of the trader: p50 of the gap", 10.0, 3.0, "ms"),
     at_most("F5e", "SIGTERM of the trader: unanswered orders", 0.0, 0.0, ""),
     at_least("S0a", "report's 850 ms over ours, 1200 orders, 5 peers", 150.0, 500.0),
     at_least("S0b", "report's 1190 ms over ours, 1200 orders, 6 peers", 150.0, 500.0),
