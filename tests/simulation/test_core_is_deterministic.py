@@ -1,4 +1,4 @@
-"""What would make two runs of one seed differ is not in the core (PROTOCOL §5)."""
+"""What would make two runs of one seed differ is not in the core."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harm
 
 @app.command(epilog="Example:  bazaar ring --url http://127.0.0.1:8603 --json")
 def ring(url: Url = URL, as_json: Json = False) -> None:
-    """Show the ring: members, trader, epoch, clocks, lag."""
+    """Show the ring: members, trader, epoch, clocks, applied indexes."""
     try:
         found = asyncio.run(client.ring(url))
     except client.CallError as wrong:
@@ -193,7 +193,7 @@ def verify(
         Path | None, typer.Option(help="A client's list, one `client key` a line.")
     ] = None,
 ) -> None:
-    """Audit all journals and checkpoints of a ring's folder (S3, S4, S6, S7, S8)."""
+    """Audit all journals and checkpoints of a ring's folder (S3, S4, S6–S8, S10)."""
     from bazaar_peer.command import verify as audit  # noqa: PLC0415 - only this command needs it
 
     try:

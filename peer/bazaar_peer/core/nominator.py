@@ -4,7 +4,7 @@ A peer that hears no trader waits heartbeat.timeout plus a step for each ring po
 lost one (nothing, if the trader's closed connection proves its death), then starts an attempt. An
 attempt gathers a tally of a majority and nominates one of it; a nominee that does not begin to
 reign is left out of the next three rounds, and the n-th failed attempt waits
-uniform(0, 2^min(n, 4)) steps (N6).
+uniform(0, 2^min(n, 4)) steps, below an election timeout (N6).
 """
 
 from __future__ import annotations

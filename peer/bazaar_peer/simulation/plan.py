@@ -1,8 +1,8 @@
 """A schedule's plan, drawn from its seed: a small world, a swarm of faults, clients' commands.
 
 Small worlds and limits, timeouts near each other and faults aimed at whoever plays a part reach in
-thousands of schedules what uniform ones do not reach in millions (PROTOCOL §3). Every fault and
-every command has a name, so that shrinking can leave it out.
+thousands of schedules what uniform ones do not reach in millions. Every fault and every command
+has a name, so that shrinking can leave it out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Must-reach states (§5): what a campaign has to have seen, or its silence says nothing."""
+"""Must-reach states: what a campaign has to have seen, or its silence says nothing."""
 
 from __future__ import annotations
 

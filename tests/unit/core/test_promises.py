@@ -1,4 +1,4 @@
-"""One follower against single messages: the scenarios of PROTOCOL §1a that safety rests on."""
+"""One follower against single messages: the protocol's rows that safety rests on."""
 
 from __future__ import annotations
 

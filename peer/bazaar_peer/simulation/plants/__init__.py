@@ -1,8 +1,8 @@
 """Planted bugs (G2): each a part of the core replaced from outside, for one run of the simulator.
 
 A checker that never failed has shown nothing; every plant must be found, by biased schedules or by
-a named script. Many are the mutations of PROTOCOL §3, by their names there; some are bugs that the
-core once had.
+a named script. Many leave a part of a rule out or do it the nearest wrong way; some are bugs that
+the core once had.
 """
 
 from bazaar_peer.simulation.plants import answers, investiture, liveness, once, replication, state

@@ -1,4 +1,4 @@
-"""Named scenarios: PROTOCOL §1's rows as scripts, each a function from a fresh world to facts.
+"""Named scenarios: the protocol's rows as scripts, each a function from a fresh world to facts.
 
 A script passes with the core as it is; with the plants that it names it must fail, be it by a
 checker or by the fact that it states. `SCRIPTS` maps its name to the plants that it shows.
