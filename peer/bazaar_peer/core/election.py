@@ -59,7 +59,8 @@ class Ring(Nominator):
         initiator = PeerId(message.initiator)
         if len(tally) > TALLY_MAX or initiator not in peer.voters:
             return
-        if peer.hearing() and peer.epoch >= message.replaces:
+        taken = peer.hearing() and peer.epoch >= message.replaces
+        if taken or peer.follower.awaits_copy():
             if initiator != peer.me:
                 peer.send(initiator, msg.TraderAlive(peer.epoch, message.replaces))
         elif initiator == peer.me:

@@ -34,6 +34,8 @@ class Follower:
         self.lost = True
         self.crashed = False
         """The trader stepped down, or a new connection to it was refused: proof (N3)."""
+        self.copies: tuple[int, Nanos] = (0, 0)
+        """(epoch, until when): the nominee that got this promise copies, and is left to it (N8)."""
         self.verified = 0
         self.round = 0
         self._acked_match = -1
@@ -47,10 +49,13 @@ class Follower:
         peer, epoch = self.peer, message.epoch
         hard = peer.disk.hard
         peer.seen_epoch(epoch)
-        if self.refuses_while_hearing(message.transfer) and epoch > hard.promised:
+        taken = self.refuses_while_hearing(message.transfer) or self.awaits_copy()
+        if taken and epoch > hard.promised:
             peer.send(sender, msg.TraderAlive(hard.promised, epoch))
         elif (epoch, sender) == (hard.promised, hard.promised_to):
             peer.nominator.restart_timer()  # N8
+            if message.copies:
+                self.copies = (epoch, peer.now + peer.timing.heartbeat_timeout)
             self._promises.append((peer.disk.issued, epoch, sender, peer.journal.last))  # R3
             self.answer_promises()
         elif epoch <= hard.promised:
@@ -61,6 +66,16 @@ class Follower:
     def refuses_while_hearing(self, transfer: int) -> bool:
         """N3: who hears a trader promises nothing, unless that trader itself hands over."""
         return self.peer.hearing() and transfer != self.peer.epoch
+
+    def awaits_copy(self) -> bool:
+        """N8: the nominee of the own promise copies; a rival's candidacy would only undo that.
+
+        Rivals that do not see each other would else take turns at one voter, for ever, each for
+        less time than its copy needs.
+        """
+        peer = self.peer
+        epoch, until = self.copies
+        return peer.nominee.source != NOBODY or (epoch == peer.epoch and peer.now < until)
 
     def grant(self, epoch: int, nominee: PeerId) -> None:
         """Promise, and answer once that is durable."""
@@ -118,6 +133,7 @@ class Follower:
         peer.copying.stop()
         self.epoch, self.trader = epoch, trader
         self.verified = self.round = 0
+        self.copies = (0, 0)
         self._acked_match = -1
         peer.note("follows", epoch=epoch, trader=trader)
         peer.nominator.reset()
@@ -227,6 +243,8 @@ class Follower:
         )
 
     def on_link_lost(self, peer: PeerId, refused: bool) -> None:
+        if peer == self.peer.disk.hard.promised_to:
+            self.copies = (0, 0)
         if refused and peer == self.trader and self.hearing():
             self._lose("connection refused")
 

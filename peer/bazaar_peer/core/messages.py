@@ -88,8 +88,11 @@ class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
 
 
 class IWon(Struct, gc=False, frozen=True, array_like=True, tag=10):
+    """`copies`: the nominee has its majority and copies the best journal, and that advances."""
+
     epoch: int
     transfer: int
+    copies: bool = False
 
 
 class Promise(Struct, gc=False, frozen=True, array_like=True, tag=11):

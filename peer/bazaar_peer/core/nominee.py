@@ -131,7 +131,9 @@ class Nominee:
 
     def fetch_from(self, owner: PeerId) -> None:
         """Ask the best journal's owner for what lies behind the own end (R8)."""
-        self.source = owner
+        if self.source == NOBODY:
+            self.source = owner
+            self.copy_advanced()
         epoch, index = self.peer.journal.last
         self.peer.send(owner, msg.Fetch(self.epoch, epoch, index))
         self.again_at = self.peer.now + self.peer.timing.step
@@ -171,7 +173,8 @@ class Nominee:
         self.until = peer.now + peer.timing.heartbeat_timeout
         if peer.now >= self.calm_at:
             self.calm_at = peer.now + peer.timing.heartbeat_interval
-            peer.effects.append(Send(tuple(self.promises), msg.IWon(self.epoch, self.transfer)))
+            calm = msg.IWon(self.epoch, self.transfer, copies=True)
+            peer.effects.append(Send(tuple(self.promises), calm))
 
     def _step_back(self, hint: int) -> None:
         """The source has no record that ends where ours does: ask from a common place."""
