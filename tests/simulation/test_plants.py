@@ -39,6 +39,7 @@ RARE = {
     "received_again",
     "refusals_unheard",
     "reuse",
+    "rivals_undo_copies",
     "sent_called_never_sent",
     "stale_nomination_obeyed",
     "stalled_disk_unseen",

@@ -20,6 +20,7 @@ class Disks:
     def __init__(self, world: World) -> None:
         self.world = world
         self.dice = Dice(world.plan.seed, "disk")
+        self.sync, self.jitter = world.plan.sync, world.plan.sync_jitter
 
     def write(self, host: Host, effect: Any) -> None:
         self.world.checkers.written(host, effect)
@@ -29,9 +30,9 @@ class Disks:
 
     def _sync(self, host: Host) -> None:
         """Begin to make durable what was issued by now."""
-        plan, life = self.world.plan, host.life
+        life = host.life
         host.volume.syncing = len(host.volume.queue)
-        at = self.world.now + plan.sync + int(self.dice.random() * plan.sync_jitter)
+        at = self.world.now + self.sync + int(self.dice.random() * self.jitter)
         self.world.push(max(at, host.stalled_until), -1, 0, lambda: self._synced(host, life))
 
     def unstall(self, host: Host) -> None:
@@ -55,7 +56,7 @@ class Disks:
             self._sync(host)
 
     def save(self, host: Host, effect: ef.SaveCheckpoint) -> None:
-        wait = self.world.plan.sync * 2 + self.dice.below(self.world.plan.timing.heartbeat_timeout)
+        wait = self.sync * 2 + self.dice.below(self.world.plan.timing.heartbeat_timeout)
         life = host.life
         self.world.later(wait, lambda: self._saved(host, life, effect, []))
 
@@ -69,9 +70,8 @@ class Disks:
                 self.world.now, host.id, life, ev.CheckpointSaved(effect.epoch, effect.index, 0)
             )
         else:
-            self.world.later(self.world.plan.sync, lambda: self._saved(host, life, effect, parts))
+            self.world.later(self.sync, lambda: self._saved(host, life, effect, parts))
 
     def read_part(self, host: Host, effect: ef.ReadPart) -> None:
-        life, plan = host.life, self.world.plan
-        read = host.volume.read(effect)
-        self.world.push(self.world.now + plan.sync + plan.latency, host.id, life, read)
+        read, wait = host.volume.read(effect), self.sync + self.world.plan.latency
+        self.world.push(self.world.now + wait, host.id, host.life, read)

@@ -191,6 +191,9 @@ class Faults:
         timing = world.plan.timing  # N8: step ≥ N × a hop
         hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
         network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
+        disks = world.disks  # and a sync, or rivals' attempts outlast the waits between them
+        disks.sync = min(disks.sync, timing.step // 2)
+        disks.jitter = min(disks.jitter, timing.step // 2)
         network.release()
         network.deliver()
         for host in world.hosts:

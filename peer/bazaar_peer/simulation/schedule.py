@@ -124,7 +124,7 @@ class Schedule:
             if not left:
                 return
             self._pause()
-        raise Violation("G4", f"a fresh command is not executed: {fresh[0].command}")
+        raise Violation("G4", f"{left} fresh keys are not executed")
 
     def _number_answered(self, attempt: int) -> bool:
         """Send a fresh number in a client's session that has room; without one, open one.

@@ -83,6 +83,29 @@ def test_promise_is_given_again_to_the_same_and_to_nobody_else() -> None:
     assert other == lower == [msg.Refused(1)]
 
 
+@pytest.mark.parametrize("end", ["nothing", "an election timeout", "the link", "another step"])
+def test_rival_of_a_nominee_that_copies_gets_no_promise(end: str) -> None:
+    """N8: until the copy has stood still for an election timeout, or its nominee is gone."""
+    peer = Lone()
+    peer.tell(P[1], msg.IWon(1, 0))
+    peer.sync()
+    peer.tell(P[1], msg.IWon(1, 0, copies=True))
+    later = peer.core.timing.heartbeat_timeout
+    if end == "the link":
+        peer.core.handle([ev.LinkLost(P[1], refused=False)], peer.core.now)
+    elif end == "another step":
+        peer.tell(P[1], msg.IWon(1, 0, copies=True), after=later - 1)
+
+    wait = {"an election timeout": later, "another step": later - 1}.get(end, 0)
+    answered = sent(peer.tell(P[2], msg.IWon(2, 0), after=wait)) + sent(peer.sync())
+    asked = sent(peer.tell(P[2], msg.Poll(7)))
+
+    left_alone = end in {"nothing", "another step"}
+    expected = msg.TraderAlive if left_alone else msg.Promise
+    assert [type(m) for m in answered] == [expected]
+    assert [m.hears for m in asked if isinstance(m, msg.PollAnswer)] == [left_alone]
+
+
 def test_promise_that_a_higher_one_overtook_is_not_answered() -> None:
     """R4, R1."""
     peer = Lone()

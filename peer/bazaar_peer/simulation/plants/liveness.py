@@ -43,6 +43,12 @@ def copy_is_no_progress() -> list[Patch]:
 
 
 @plant
+def rivals_undo_copies() -> list[Patch]:
+    """Who promised to a nominee that copies promises to the next one all the same (N8)."""
+    return [(Follower, "awaits_copy", lambda self: False)]
+
+
+@plant
 def nobody_excluded() -> list[Patch]:
     """A nominee that never gets on is nominated again at once (N4, row 41)."""
     return [(Nominator, "_exclude", lambda self, who: None)]

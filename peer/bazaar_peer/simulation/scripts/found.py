@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bazaar_peer.core.types import Role
 from bazaar_peer.simulation.script import Script
 from bazaar_peer.simulation.scripts.registry import script
 
@@ -63,3 +64,35 @@ def a_hint_inside_one_of_the_traders_records_is_stepped_back_from() -> None:
     s.run(100)
     assert s.peer(0).journal.last == s.peer(s.trader()).journal.last
     assert s.status(request) == 0
+
+
+@script("rivals_undo_copies")
+def a_rival_does_not_undo_a_copy_that_advances() -> None:
+    """N8 (seeds 20007191, 20305137): 0 and 3 do not see each other; 1 has what both lack."""
+    s = Script(4, manual=True, chunk_bytes=1)
+    s.elect(1, 0, 2, 3)
+    s.replicate(1, 0, 2)
+    for _ in range(3):
+        s.submit(1)
+        s.replicate(1, 2)
+    s.drop("Append")
+    s.silence()
+    s.restart(1)
+    s.stand(0)
+    epoch = s.peer(0).epoch
+    for promiser in (1, 2):
+        s.deliver("IWon", 0, promiser)
+        s.deliver("Promise", promiser, 0)
+    for promiser in (1, 2):
+        s.deliver_all("IWon", 0, promiser)  # the copy advances, it says
+    s.stand(3, epoch + 1)
+    for promiser in (1, 2):
+        s.deliver("IWon", 3, promiser)
+    assert {told.epoch for told in s.told("Promise", 1) + s.told("Promise", 2)} == {epoch}
+    while s.told("Fetch", 0):
+        s.deliver("Fetch", 0, 1)
+        s.deliver("Chunk", 1, 0)
+    assert s.peer(0).role is Role.TRADER
+    s.replicate(0, 1, 2)
+    assert s.peer(0).is_trader
+    assert s.peer(0).epoch == s.peer(1).epoch == epoch
