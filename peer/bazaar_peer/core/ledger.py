@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bazaar_peer.core.vector_clock import VectorClock
 
 APPLY_MAX = 2000
-"""Entries applied in one step at most, so that no step outlasts a heartbeat interval (N8)."""
+"""Entries applied in one turn at most, so that no step outlasts a heartbeat interval (N8)."""
 
 
 class Ledger:
@@ -44,6 +44,11 @@ class Ledger:
     grown_bytes: int
     saving: bool
     backlog: bool
+    slice_left: int
+    """Entries that this turn may still apply."""
+
+    def begin_slice(self) -> None:
+        self.slice_left = APPLY_MAX
 
     def note(self, kind: str, **fields: int | str) -> None:
         """Tell telemetry; `Peer` does."""
@@ -83,21 +88,21 @@ class Ledger:
             self.apply()
 
     def apply(self) -> None:
-        """Apply what is committed, a bounded slice; the next turn goes on with the rest."""
-        applied = 0
-        while (stored := self._applicable()) and applied < APPLY_MAX:
+        """Apply what is committed, a slice in each turn at most; the next goes on with the rest."""
+        before = self.state.index
+        while (stored := self._applicable()) and self.slice_left > 0:
             record = self.journal.entries_of(stored)
             reigns = self.role is Role.TRADER
             wanted = None if reigns else self.ingress.sessions_waiting()
             answers = self.state.apply(record, stored.chain, wanted)
-            applied += len(record.entries)
+            self.slice_left -= len(record.entries)
             if answers:
                 self.ingress.answered(answers)
             if reigns:
                 self.trader_role.applied(answers)
             self._maybe_checkpoint(stored)
         self.backlog = stored is not None
-        if applied:
+        if self.state.index > before:
             self.ingress.state_advanced()
 
     def _applicable(self) -> msg.Stored | None:

@@ -66,7 +66,8 @@ class Peer(Ledger):
         self.role = Role.FOLLOWER
         self.leaving = self.halted = False
         self.backlog = False
-        """More is committed than one step applies."""
+        """More is committed than one turn applies."""
+        self.begin_slice()
         self.deadline: Nanos = now
         self.linked: dict[PeerId, bool] = {}
         self._recover(recovered)
@@ -120,6 +121,7 @@ class Peer(Ledger):
     def handle(self, events: Sequence[ev.Event], now: Nanos) -> list[Effect]:
         """Take inputs at monotonic time `now`; return what to do, in this order."""
         self.now = now
+        self.begin_slice()
         if not self.halted:
             for event in events:
                 take(self, event)
