@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.effects import ReadPart, StorePart
+from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId
 
@@ -94,7 +93,7 @@ class Copying:
 
     def on_part_taken(self, sender: PeerId, message: msg.PartTaken) -> None:
         epoch, _ = self.sending.get(sender, (0, 0))
-        if epoch == message.epoch == self.peer.epoch:
+        if epoch == message.epoch == self.peer.epoch and message.number >= 0:
             place = (epoch, message.base_index, message.number)
             if place > self.furthest.get(sender, (0, 0, 0)):
                 self.furthest[sender] = place
@@ -117,7 +116,7 @@ class Copying:
             return
         try:
             state.restore(message.data)
-        except (ValueError, msgspec.MsgspecError, TypeError, KeyError) as wrong:
+        except (*UNREADABLE, ValueError, TypeError, LookupError) as wrong:
             peer.note("bad_checkpoint", index=message.base_index, why=str(wrong))
             self._state = None
             return
@@ -126,7 +125,7 @@ class Copying:
         if message.last:
             self._install(state, message)
         else:
-            peer.nominee.copy_advanced()
+            peer.nominee.copy_advanced((message.base_index, message.number))
             peer.send(sender, msg.PartTaken(message.epoch, message.base_index, message.number))
 
     def _from_source(self, sender: PeerId, epoch: int) -> bool:
@@ -156,6 +155,6 @@ class Copying:
         peer.note("checkpoint_installed", epoch=base[0], index=base[1])
         peer.ingress.state_replaced()
         if peer.nominee.source != NOBODY:
-            peer.nominee.caught_up()
+            peer.nominee.caught_up(base[1])
         elif message.epoch == peer.follower.epoch:
             peer.follower.verified = max(peer.follower.verified, base[1])

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import chain_hash, check_fit
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Position
+from bazaar_peer.core.records import UNREADABLE
+from bazaar_peer.core.types import EPOCH_MAX, NOBODY, Nanos, PeerId, Position
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -40,14 +39,19 @@ class Follower:
         self.round = 0
         self._acked_match = -1
         self._ack_now = False
-        self._promises: list[tuple[int, int, PeerId, Position]] = []
-        """Promises to answer: (write's number, epoch, nominee, journal's end there)."""
+        self._promised: tuple[int, int, PeerId, Position] | None = None
+        """The promise to answer: (write's number, epoch, nominee, journal's end there).
+
+        One at most: an earlier one is overtaken by it, and never answered (R4).
+        """
 
     # ---- promises ----
 
     def on_i_won(self, sender: PeerId, message: msg.IWon) -> None:
         peer, epoch = self.peer, message.epoch
         hard = peer.disk.hard
+        if epoch > EPOCH_MAX:
+            return
         peer.seen_epoch(epoch)
         taken = self.refuses_while_hearing(message.transfer) or self.awaits_copy()
         if taken and epoch > hard.promised:
@@ -56,8 +60,9 @@ class Follower:
             peer.nominator.restart_timer()  # N8
             if message.copies:
                 self.copies = (epoch, peer.now + peer.timing.heartbeat_timeout)
-            self._promises.append((peer.disk.issued, epoch, sender, peer.journal.last))  # R3
-            self.answer_promises()
+            if self._promised is None:
+                self._promised = (peer.disk.issued, epoch, sender, peer.journal.last)  # R3
+                self.answer_promise()
         elif epoch <= hard.promised:
             peer.send(sender, msg.Refused(hard.promised))
         else:
@@ -83,25 +88,25 @@ class Follower:
         number = peer.promise(epoch, nominee)
         self.quiet_since = peer.now
         peer.nominator.restart_timer()
-        self._promises.append((number, epoch, nominee, peer.journal.last))
+        self._promised = (number, epoch, nominee, peer.journal.last)
         peer.note("promised", epoch=epoch, to=nominee)
 
-    def answer_promises(self) -> None:
-        """Answer promises that are durable, unless a higher one has been given since (R4)."""
-        peer, waiting = self.peer, []
-        for number, epoch, nominee, end in self._promises:
-            if number > peer.disk.done:
-                waiting.append((number, epoch, nominee, end))
-            elif peer.promised_durably(epoch, nominee) and nominee != peer.me:
-                members = peer.members.members
-                peer.send(nominee, msg.Promise(epoch, end[0], end[1], members))
-        self._promises = waiting
+    def answer_promise(self) -> None:
+        """Answer the promise once it is durable, unless a higher one was given since (R4)."""
+        peer = self.peer
+        if self._promised is None or self._promised[0] > peer.disk.done:
+            return
+        (_, epoch, nominee, end), self._promised = self._promised, None
+        if peer.promised_durably(epoch, nominee) and nominee != peer.me:
+            peer.send(nominee, msg.Promise(epoch, end[0], end[1], peer.members.members))
 
     # ---- appends ----
 
     def on_append(self, sender: PeerId, message: msg.Append) -> None:
         peer = self.peer
         hard = peer.disk.hard
+        if message.epoch > EPOCH_MAX:
+            return
         peer.seen_epoch(message.epoch)
         if message.epoch < hard.promised:
             peer.send(sender, msg.Refused(hard.promised))
@@ -166,7 +171,7 @@ class Follower:
         for blob in blobs:
             try:
                 record = msg.decode_record(blob)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 peer.note("bad_record", behind=end)
                 return -1
             journal = peer.journal
@@ -206,8 +211,8 @@ class Follower:
         self.quiet_since = self.peer.now
 
     def disk_done(self) -> None:
-        if self._promises:
-            self.answer_promises()
+        if self._promised is not None:
+            self.answer_promise()
 
     def flush(self) -> None:
         """Acknowledge once for all of this turn, while the promise is durably this trader's."""

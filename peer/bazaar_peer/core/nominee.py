@@ -43,6 +43,8 @@ class Nominee:
         self.until: Nanos = 0
         self.again_at: Nanos = 0
         self.started_at: Nanos = 0
+        self.furthest: Position = (-1, -1)
+        """(index, part): what is copied again is no progress until it is further."""
         self.calm_at: Nanos = 0
         """When to tell those who promised that the copy advances (N8)."""
 
@@ -78,6 +80,7 @@ class Nominee:
     def on_promise(self, sender: PeerId, message: msg.Promise) -> None:
         if message.epoch != self.epoch or not self.asked:
             return
+        self.refusals.pop(sender, None)  # it refused something older
         if sender not in self.promises:
             self.promises[sender] = message
             self._decide()
@@ -133,7 +136,7 @@ class Nominee:
         """Ask the best journal's owner for what lies behind the own end (R8)."""
         if self.source == NOBODY:
             self.source = owner
-            self.copy_advanced()
+            self.copy_advanced((0, 0))
         epoch, index = self.peer.journal.last
         self.peer.send(owner, msg.Fetch(self.epoch, epoch, index))
         self.again_at = self.peer.now + self.peer.timing.step
@@ -152,24 +155,25 @@ class Nominee:
         if end < 0 or peer.halted:
             self.fail("the best journal's owner sent what cannot be")
             return
-        self.caught_up()
+        self.caught_up(end)
 
-    def caught_up(self) -> None:
-        """Go on when a piece of the copy has come in."""
+    def caught_up(self, end: int) -> None:
+        """Go on when a piece of the copy, up to this index, has come in."""
         peer = self.peer
         promise = self.promises[self.source]
-        self.copy_advanced()
+        self.copy_advanced((end, 0))
         if peer.journal.last == (promise.last_epoch, promise.last_index):
             self.source = NOBODY
             self._decide()
         else:
             self.fetch_from(self.source)
 
-    def copy_advanced(self) -> None:
+    def copy_advanced(self, place: Position) -> None:
         """Go on for another election timeout, and let those who promised wait as long (N8)."""
         peer = self.peer
-        if self.source == NOBODY:
+        if self.source == NOBODY or place <= self.furthest:
             return
+        self.furthest = place
         self.until = peer.now + peer.timing.heartbeat_timeout
         if peer.now >= self.calm_at:
             self.calm_at = peer.now + peer.timing.heartbeat_interval

@@ -42,7 +42,7 @@ from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.routing import routes, take
 from bazaar_peer.core.state import State
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import NOBODY, ORIGIN, Nanos, PeerId, Role, Settings
+from bazaar_peer.core.types import EPOCH_MAX, NOBODY, ORIGIN, Nanos, PeerId, Role, Settings
 from bazaar_peer.core.vector_clock import BLOCK, VectorClock, component
 
 
@@ -221,7 +221,8 @@ class Peer(Ledger):
         return self.role is Role.TRADER or self.follower.hearing()
 
     def seen_epoch(self, epoch: int) -> None:
-        self.epoch_max = max(self.epoch_max, epoch)
+        if epoch <= EPOCH_MAX:
+            self.epoch_max = max(self.epoch_max, epoch)
 
     def members_changed(self) -> None:
         """Count over the newest members of the own journal (R9)."""

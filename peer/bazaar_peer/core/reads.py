@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from bazaar_peer.core.trader import Trader
 
 
+READS_MAX = 1 << 16
+
+
 class Reads:
     """Reads that wait for a majority to acknowledge a round sent after their arrival."""
 
@@ -21,8 +24,9 @@ class Reads:
         self.stop()
 
     def stop(self) -> None:
-        self.waiting: list[tuple[int, int, int, PeerId]] = []
-        """(round needed, index, read, who asked)."""
+        self.waiting: dict[tuple[PeerId, int], tuple[int, int]] = {}
+        """(who asked, its read) → (round needed, index), the latest round last."""
+        self.latest = 0
         self.probe = 0
         """The round sent last for reads."""
 
@@ -34,13 +38,16 @@ class Reads:
             if sender != peer.me:
                 peer.send(sender, msg.NotTrader(peer.epoch, peer.trader))
             return
-        self.waiting.append((trader.round + 1, self.peer.commit, read, sender))
+        name = (sender, read)
+        if name not in self.waiting and len(self.waiting) < READS_MAX:  # asked again: in time
+            self.latest = trader.round + 1
+            self.waiting[name] = (self.latest, self.peer.commit)
 
     def wants_round(self) -> bool:
         """Tell whether a round must leave now: reads wait, and none for them is under way."""
         if not self.waiting:
             return False
-        return self.waiting[-1][0] > self.probe and self.probe <= self.trader.majority_round()
+        return self.latest > self.probe and self.probe <= self.trader.majority_round()
 
     def round_sent(self, number: int) -> None:
         if self.waiting:
@@ -52,11 +59,9 @@ class Reads:
         if not self.waiting:
             return
         peer, proved = self.peer, self.trader.majority_round()
-        ready = [w for w in self.waiting if w[0] <= proved]
-        if not ready:
-            return
-        self.waiting = [w for w in self.waiting if w[0] > proved]
-        for _, index, read, sender in ready:
+        ready = [name for name, (needed, _) in self.waiting.items() if needed <= proved]
+        for sender, read in ready:
+            _, index = self.waiting.pop((sender, read))
             if sender == peer.me:
                 peer.ingress.reader.on_read_at(peer.me, msg.ReadAt(read, index))
             else:

@@ -27,6 +27,7 @@ Known: TypeAlias = tuple[int, int, int, bytes, int]
 
 FORGET_MAX = 256
 """Keys forgotten with one record: a burst of keys that age together must not stall a peer (N8)."""
+DIGITS_MAX = 20
 SWEEP_MS = 1000
 """Idle sessions are looked for once in so much log time."""
 
@@ -144,7 +145,7 @@ class Sessions:
         return (sub.digest, 0, at.index, at.epoch, b'{"outcome":"opened","session":%d}' % at.index)
 
     def _close(self, sub: Submission, at: Context) -> Outcome:
-        target = int(sub.body) if sub.body.isdigit() else 0
+        target = int(sub.body) if len(sub.body) < DIGITS_MAX and sub.body.isdigit() else 0
         session = self.sessions.get(target)
         if session is None or session.owner >= 0:
             return (sub.digest, Status.NO_SESSION, at.index, at.epoch, b"")
@@ -156,7 +157,8 @@ class Sessions:
         """A boot opens one session: the same boot gets its own again, an older one nothing (85)."""
         boot, session = self.peers.get(sub.client, (0, 0))
         owner = sub.client.partition(".")[0]
-        if sub.number < max(boot, 1) or not owner.isdecimal():
+        is_id = owner.isascii() and owner.isdecimal() and len(owner) < DIGITS_MAX
+        if sub.number < max(boot, 1) or not is_id:
             return None  # no peer's: an entry that raised would stop every peer for good
         if sub.number > boot:
             self.sessions.pop(session, None)
@@ -187,24 +189,29 @@ class Sessions:
         return parts()
 
     def restore(self, part: bytes) -> None:
-        """Add one part to empty tables."""
+        """Add one part to empty tables. Raises msgspec.MsgspecError or KeyError for a wrong one."""
         kind, value = _decode(part)
         if kind == "head":
-            limits, self.log_time, self.swept, peers = value
-            self.limits = Limits(*limits)
-            self.peers = {name: (boot, session) for name, (boot, session) in peers.items()}
+            self.limits, self.log_time, self.swept, self.peers = _decode_head(value)
         elif kind == "session":
-            number, owner, window, touched, floor = value
+            number, owner, window, touched, floor = _decode_session(value)
             session = self.sessions[number] = Session(owner, window, touched)
             session.floor = floor
             self.client_count += owner < 0
         elif kind == "results":
-            self.sessions[value[0]].results.update((n, tuple(result)) for n, result in value[1])
+            number, results = _decode_results(value)
+            self.sessions[number].results.update(results)
         else:
-            found = {tuple(name): tuple(known) for name, known in value}
+            found = _decode_keys(value)
             self.keys.update(found)
-            self.ages.extend(found)
+            self.ages.extend(name for name, _ in found)
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
+_decode_head = msgspec.msgpack.Decoder(
+    tuple[Limits, int, int, dict[str, tuple[int, int]]],
+).decode
+_decode_session = msgspec.msgpack.Decoder(tuple[int, int, int, int, int]).decode
+_decode_results = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, Outcome]]]).decode
+_decode_keys = msgspec.msgpack.Decoder(list[tuple[tuple[str, str], Known]]).decode

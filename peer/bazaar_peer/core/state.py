@@ -23,8 +23,10 @@ from bazaar_peer.core.messages import (
 )
 from bazaar_peer.core.sessions import Known, Outcome, Session, Sessions
 from bazaar_peer.core.types import Position
+from bazaar_peer.core.vector_clock import learn
 
 FORMAT = 1
+HASH_END = 1 << 64
 """Of checkpoints; a peer refuses one that it does not know."""
 
 
@@ -103,9 +105,7 @@ class State:
         self.index = index
         self.chain = chain
         self.hash = int.from_bytes(hashlib.blake2b(b"".join(told), digest_size=8).digest(), "big")
-        for part, ticks in record.clock.items():
-            if ticks > self.clock.get(part, 0):
-                self.clock[part] = ticks
+        learn(self.clock, record.clock)
         return answers
 
     def _change(self, entry: EpochStarted | MembersChanged | VersionRaised | Submission) -> None:
@@ -151,6 +151,8 @@ class State:
             header = msgspec.msgpack.decode(rest, type=Header)
             if header.format != FORMAT:
                 raise ValueError(f"checkpoint of format {header.format}, this peer knows {FORMAT}")
+            if not 0 <= header.hash < HASH_END:
+                raise ValueError(f"the state's hash {header.hash} is none of 8 bytes")
             self.epoch, self.index, self.chain = header.epoch, header.index, header.chain
             self.hash, self.clock, self.members = header.hash, header.clock, header.members
             self._at.trader, self._at.version = header.trader, header.version

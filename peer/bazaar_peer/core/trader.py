@@ -184,7 +184,7 @@ class Trader:
 
     def on_append_refused(self, sender: PeerId, message: msg.AppendRefused) -> None:
         progress = self.progress.get(sender)
-        if message.epoch != self.epoch or progress is None:
+        if message.epoch != self.epoch or progress is None or message.round > self.round:
             return
         self._heard(progress, message.round)
         journal, hint = self.peer.journal, message.hint

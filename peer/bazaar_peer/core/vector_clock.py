@@ -12,6 +12,9 @@ import msgspec
 
 BLOCK = 65_536
 """Ticks reserved at once: one small write for that many stamps."""
+TICKS_MAX = 1 << 48
+PARTS_MAX = 1 << 10
+"""Limits to what another may say: the sum of a clock must fit into 63 bits, and be bounded."""
 
 
 def component(peer: int, incarnation: int) -> int:
@@ -38,6 +41,15 @@ def sealed(counts: Mapping[int, int]) -> tuple[int, bytes]:
     return sum(counts.values()), _encode(counts)
 
 
+def learn(counts: dict[int, int], other: Mapping[int, int], but: int = -1) -> None:
+    """Raise `counts` to what `other` says, one part left out, within the limits (T5)."""
+    for part, ticks in other.items():
+        if counts.get(part, 0) < ticks <= TICKS_MAX and part != but:
+            if part not in counts and len(counts) >= PARTS_MAX:
+                continue
+            counts[part] = ticks
+
+
 class VectorClock:
     """One peer's clock: `counts` by component, `reserved` the last tick that may be used."""
 
@@ -51,10 +63,7 @@ class VectorClock:
 
     def merge(self, other: Mapping[int, int]) -> None:
         """Become later than everything `other` knows, but never run ahead of the own component."""
-        counts = self.counts
-        for part, ticks in other.items():
-            if ticks > counts.get(part, 0) and part != self.me:
-                counts[part] = ticks
+        learn(self.counts, other, self.me)
 
     def can_stamp(self) -> bool:
         return self.counts[self.me] < self.reserved

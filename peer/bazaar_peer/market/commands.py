@@ -25,6 +25,7 @@ PARTS_MAX = 1000
 an order that would need more is answered `unavailable`."""
 BASIS_POINTS = 10_000
 
+COMMAND_MAX_BYTES = 256
 NAME_PATTERN = r"\A[a-z0-9][a-z0-9-]{0,31}\Z"  # `$` would let "\n" pass
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 is_name = re.compile(NAME_PATTERN).match

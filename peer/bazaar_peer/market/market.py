@@ -22,6 +22,7 @@ from msgspec import Struct
 from bazaar_peer.core.machine import Context, Machine
 from bazaar_peer.market.commands import (
     BASIS_POINTS,
+    COMMAND_MAX_BYTES,
     PARTS_MAX,
     Deposit,
     Deposited,
@@ -108,6 +109,8 @@ class Market(Machine):
         self.settings = decode_settings(settings) if settings else MarketSettings()
 
     def apply(self, body: bytes, context: Context) -> bytes:
+        if len(body) > COMMAND_MAX_BYTES:  # none is so long, and nesting must not depend on depth
+            return INVALID
         try:
             command = decode_command(body)
         except ValueError:  # whatever msgspec finds wrong, bad UTF-8 included

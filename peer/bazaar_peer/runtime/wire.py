@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.core.messages import Message, decode_message
+from bazaar_peer.core.records import UNREADABLE
 
 FORMAT = 1
 """Version of frames and messages; peers of another one are refused with a sentence."""
@@ -53,14 +54,14 @@ def frame(message: Message | Hello) -> bytes:
 def hello_from(body: memoryview) -> Hello:
     try:
         return _decode_hello(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadFrameError(f"the first frame is no Hello: {error}") from error
 
 
 def messages_from(bodies: list[memoryview]) -> list[Message]:
     try:
         return [decode_message(body) for body in bodies]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadFrameError(f"a frame is no message: {error}") from error
 
 

@@ -22,19 +22,19 @@ def volpromise() -> list[Patch]:
     """A promise is answered before it is durable (R4)."""
 
     def answer(self: Follower) -> None:
-        for _, epoch, nominee, end in self._promises:
-            if nominee != self.peer.me:
-                members = self.peer.members.members
-                self.peer.send(nominee, msg.Promise(epoch, end[0], end[1], members))
-        self._promises = []
+        assert self._promised is not None
+        (_, epoch, nominee, end), self._promised = self._promised, None
+        if nominee != self.peer.me:
+            members = self.peer.members.members
+            self.peer.send(nominee, msg.Promise(epoch, end[0], end[1], members))
 
     grant = Follower.grant
 
     def at_once(self: Follower, epoch: int, nominee: Any) -> None:
         grant(self, epoch, nominee)
-        self.answer_promises()
+        self.answer_promise()
 
-    return [(Follower, "answer_promises", answer), (Follower, "grant", at_once)]
+    return [(Follower, "answer_promise", answer), (Follower, "grant", at_once)]
 
 
 @plant
@@ -156,7 +156,8 @@ def overtake() -> list[Patch]:
         grant(self, epoch, nominee)
         index = self.peer.journal.floor_of(self.peer.disk.durable_index)
         end = (self.peer.journal.epoch_at(index), index)
-        self._promises[-1] = (*self._promises[-1][:3], end)
+        assert self._promised is not None
+        self._promised = (*self._promised[:3], end)
 
     return [(Follower, "grant", early), *unfenced()]
 
@@ -197,8 +198,8 @@ def unguarded() -> list[Patch]:
         inner(self, sender, message)
         del self.peer.promised_durably
 
-    def caught_up(self: Nominee) -> None:
-        self.copy_advanced()
+    def caught_up(self: Nominee, end: int) -> None:
+        self.copy_advanced((end, 0))
         promise = self.promises[self.source]
         if self.peer.journal.last >= (promise.last_epoch, promise.last_index):
             self.source = NOBODY

@@ -36,7 +36,7 @@ def attempt_outlives_silence() -> list[Patch]:
 def copy_is_no_progress() -> list[Patch]:
     """A reign ends although the copy that its majority needs advances (N5 c, N8)."""
 
-    def nothing(self: Any) -> None:
+    def nothing(self: Any, *place: Any) -> None:
         return
 
     return [(Trader, "copy_advanced", nothing), (Nominee, "copy_advanced", nothing)]
