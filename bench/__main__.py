@@ -90,18 +90,18 @@ class Bench:
                 throughput.stock(rig)
                 for number in range(ROUNDS):
                     self.say(f"throughput, round {number + 1} of {ROUNDS}")
-                    throughput.one_round(rig, f"http://127.0.0.1:{STUB_PORT}", self.table)
+                    throughput.one_round(rig, f"http://127.0.0.1:{STUB_PORT}", stub.pid, self.table)
         finally:
             stub.kill()
             stub.wait()
 
     def against_others(self) -> None:
         """Ours and the clean Pyro4 baseline in turn, then the report's own measurement."""
-        for number in range(2):
+        for number in range(ROUNDS):
             with ring(6, self.next_port(), "--no-agents") as rig:
                 asyncio.run(rig.wait_settled())
                 throughput.stock(rig)
-                self.say(f"ordinary buyers and Pyro4, round {number + 1} of 2")
+                self.say(f"ordinary buyers and Pyro4, round {number + 1} of {ROUNDS}")
                 one, eight = buyers(rig, 1), buyers(rig, 8)
             self.table.add("S0b", REPORT_MS[6] / one["mean_ms"], f"{one['mean_ms']} ms")
             if self.wants("P9", "P10"):

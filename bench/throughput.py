@@ -18,6 +18,8 @@ from bench.rig import Ring
 
 POINTS = (1, 8, 64, 256)
 SECONDS = 2.0
+HANDLER_US = 35.0
+"""CPU of E a request on the machine that P7's figures in µs are from."""
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -86,7 +88,9 @@ def stock(rig: Ring, lots: int = 40) -> None:
         rig.post(0, "/v1/deposits", body, f"stock-{number}-{time.monotonic_ns()}")
 
 
-def one_round(rig: Ring, reference: str, table: Table) -> dict[int, dict[str, Any]]:
+def one_round(
+    rig: Ring, reference: str, reference_pid: int, table: Table
+) -> dict[int, dict[str, Any]]:
     """Measure E and ours at every point, in turn; fill in P1 to P8."""
     trader = rig.trader()
     assert trader is not None, "the ring has no trader"
@@ -96,9 +100,12 @@ def one_round(rig: Ring, reference: str, table: Table) -> dict[int, dict[str, An
     empty: dict[int, dict[str, Any]] = {}
     ours: dict[int, dict[str, Any]] = {}
     cpu: dict[int, dict[int, float]] = {}
+    bare: dict[int, float] = {}
     syncs = 0.0
     for count in POINTS:
+        idle = cpu_s(reference_pid)
         empty[count] = load(reference, count)
+        bare[count] = (cpu_s(reference_pid) - idle) / (empty[count]["per_s"] * SECONDS) * 1e6
         before = {peer: cpu_s(pid) for peer, pid in pids.items()}
         syncs_before = (rig.own(trader["id"]) or {}).get("syncs", 0)
         ours[count] = load(url, count)
@@ -116,8 +123,11 @@ def one_round(rig: Ring, reference: str, table: Table) -> dict[int, dict[str, An
         note = f"{point['p50_ms']} / {point['p99_ms']} ms"
         table.add(name, point["p99_ms"] / point["p50_ms"], note)
     made = ours[256]["per_s"] * SECONDS  # the warm-up costs CPU too
-    table.add("P7a", cpu[256][int(trader["id"])] / made * 1e6)
-    table.add("P7b", sum(s for p, s in cpu[256].items() if p != trader["id"]) / made * 1e6)
+    trading = cpu[256].pop(int(trader["id"])) / made * 1e6
+    following = sum(cpu[256].values()) / made * 1e6
+    for name, cost in (("P7a", trading), ("P7b", following)):
+        note = f"{cost:.1f} µs, and E's handler {bare[256]:.1f}"
+        table.add(name, cost * HANDLER_US / bare[256], note)
     if syncs:
         table.add("P8", syncs / (ours[64]["per_s"] * SECONDS))
     batch = load(url, 64, "--batch", "16")
