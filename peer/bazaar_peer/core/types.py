@@ -21,8 +21,6 @@ Position: TypeAlias = tuple[int, int]
 MS: Nanos = 1_000_000
 SECOND: Nanos = 1000 * MS
 EPOCH_MAX = 1 << 62
-"""No ring comes near it: one that says more is not believed."""
-EPOCH_MAX = 1 << 62
 """No ring comes near it: who says more is not believed, or nobody could stand any more."""
 NOBODY = PeerId(-1)
 ORIGIN: Position = (0, 0)
