@@ -63,7 +63,7 @@ class RingFolder:
         """Return the first record, the same on every volume."""
         made = self.made
         members = MembersChanged(
-            tuple(Member(peer, 1) for peer in range(made.peers)),
+            tuple(Member(peer) for peer in range(made.peers)),
             made.ring,
             made.limits,
             encode_settings(MarketSettings(commission_bp=made.commission_bp)),
@@ -104,7 +104,7 @@ def create(path: Path, made: RingFile) -> RingFolder:
     folder = make_ring(path, made)
     genesis = folder.genesis()
     for peer in range(made.peers):
-        format_volume(folder.volume(peer), Identity(made.ring, peer, 1), genesis)
+        format_volume(folder.volume(peer), Identity(made.ring, peer, 0), genesis)
     finish(folder)
     return folder
 

@@ -14,7 +14,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.nominator import EXCLUDED_ROUNDS, NEVER, TALLY_MAX, Nominator
 from bazaar_peer.core.standing import standing_of
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -67,7 +67,7 @@ class Ring(Nominator):
             self._home(message)
         elif any(s.id == peer.me for s in tally):
             peer.note("orphan_dropped", initiator=initiator, token=message.token)
-        elif self.own and peer.me > initiator and peer.now < self.own_until:
+        elif self.own and ordinal_of(peer.me) > ordinal_of(initiator) and peer.now < self.own_until:
             peer.note("lower_token_dropped", initiator=initiator)
         else:
             self.own, self.own_until = 0, NEVER

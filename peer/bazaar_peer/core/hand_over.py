@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.effects import Left
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -54,7 +54,7 @@ class HandOver:
         if not able:
             self._give_up()
             return
-        self.successor = max(able, key=lambda v: (progress[v].match, v))
+        self.successor = max(able, key=lambda v: (progress[v].match, ordinal_of(v)))
         self.tried.append(self.successor)
         self.named = False
         self.until = peer.now + peer.timing.heartbeat_timeout

@@ -15,8 +15,8 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.outstanding import Outstanding
-from bazaar_peer.core.types import MS, NOBODY, Nanos, PeerId, Role
-from bazaar_peer.core.vector_clock import component_name, sealed
+from bazaar_peer.core.types import MS, NOBODY, Nanos, PeerId, Role, name_of
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import Waiting, digest_of
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class Ingress(Outstanding):
     # ---- the own session ----
 
     def _name(self) -> str:
-        return component_name(self.peer.clock.me)
+        return name_of(self.peer.me)
 
     def disk_done(self) -> None:
         """The boot number is durable: a session may be opened with it (R13 a)."""

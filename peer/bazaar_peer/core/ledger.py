@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.effects import Effect, Prune, SaveCheckpoint
-from bazaar_peer.core.types import Nanos, PeerId, Role, Settings
+from bazaar_peer.core.types import Nanos, PeerId, Role, Settings, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.durability import DiskQueue
@@ -119,7 +119,7 @@ class Ledger:
         """
         self.grown_bytes += len(stored.blob)
         every = self.settings.checkpoint_entries
-        turn = every * self.me // max(1, len(self.voters))
+        turn = every * ordinal_of(self.me) // max(1, len(self.voters))
         if (stored.last + turn) // every == (stored.first - 1 + turn) // every:
             return
         if not self.saving and self.grown_bytes >= self.checkpoint_bytes:

@@ -42,8 +42,17 @@ from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.routing import routes, take
 from bazaar_peer.core.state import State
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import EPOCH_MAX, NOBODY, ORIGIN, Nanos, PeerId, Role, Settings
-from bazaar_peer.core.vector_clock import BLOCK, VectorClock, component
+from bazaar_peer.core.types import (
+    EPOCH_MAX,
+    NOBODY,
+    ORIGIN,
+    Nanos,
+    PeerId,
+    Role,
+    Settings,
+    ordinal_of,
+)
+from bazaar_peer.core.vector_clock import BLOCK, VectorClock
 
 
 class Peer(Ledger):
@@ -89,11 +98,8 @@ class Peer(Ledger):
         self.members = self.journal.members
         self.voters: tuple[PeerId, ...] = ()
         self.others: tuple[PeerId, ...] = ()
-        self.incarnation = 1
         self.members_changed()
-        self.clock = VectorClock(
-            component(self.me, self.incarnation), dict(self.state.clock), recovered.hard.ticks
-        )
+        self.clock = VectorClock(self.me, dict(self.state.clock), recovered.hard.ticks)
         for stored in self.journal.records:
             self.clock.merge(msg.decode_record(stored.blob).clock)
         self.commit = self.state.index
@@ -227,10 +233,9 @@ class Peer(Ledger):
     def members_changed(self) -> None:
         """Count over the newest members of the own journal (R9)."""
         self.members = self.journal.members
-        members = self.members.members
+        members = sorted(self.members.members, key=lambda m: ordinal_of(m.id))
         self.voters = tuple(PeerId(m.id) for m in members if m.voter)
         self.others = tuple(PeerId(m.id) for m in members if m.id != self.me)
-        self.incarnation = next((m.incarnation for m in members if m.id == self.me), 1)
 
     # ---- turns ----
 

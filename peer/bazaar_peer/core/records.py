@@ -47,10 +47,9 @@ class EpochStarted(Struct, gc=False, frozen=True, array_like=True, tag="e"):
 
 
 class Member(Struct, gc=False, frozen=True, array_like=True):
-    """A peer of the ring under one incarnation (R14)."""
+    """One life of a peer of the ring (R14); `voter` False: a learner, who counts nowhere (R9)."""
 
     id: int
-    incarnation: int
     voter: bool = True
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
+from bazaar_peer.core.types import ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -36,4 +37,4 @@ def ranked(able: list[msg.Standing], limit: int, failed: int) -> list[msg.Standi
         near = [s for s in able if (s.epoch, s.index) == best]
     else:
         near = [s for s in able if best[1] - s.index <= limit >> failed]
-    return sorted(near, key=lambda s: s.id, reverse=True)
+    return sorted(near, key=lambda s: ordinal_of(s.id), reverse=True)

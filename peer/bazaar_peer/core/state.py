@@ -22,7 +22,7 @@ from bazaar_peer.core.messages import (
     VersionRaised,
 )
 from bazaar_peer.core.sessions import Known, Outcome, Session, Sessions
-from bazaar_peer.core.types import Position
+from bazaar_peer.core.types import Position, ordinal_of
 from bazaar_peer.core.vector_clock import learn
 
 FORMAT = 1
@@ -110,7 +110,7 @@ class State:
 
     def _change(self, entry: EpochStarted | MembersChanged | VersionRaised | Submission) -> None:
         if isinstance(entry, EpochStarted):
-            self._at.trader = entry.trader
+            self._at.trader = ordinal_of(entry.trader)
         elif isinstance(entry, VersionRaised):
             self._at.version = max(self._at.version, entry.version)
         elif isinstance(entry, MembersChanged):

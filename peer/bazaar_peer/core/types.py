@@ -12,6 +12,11 @@ from typing import NewType, TypeAlias
 from msgspec import Struct
 
 PeerId = NewType("PeerId", int)
+"""One life of a peer (R14): incarnation << 16 | ordinal.
+
+The ordinal is its place in the ring and the number of its pod; the incarnation counts the volumes
+that have stood there, from 0 on. So a life that is over is another id, and counts nowhere (R9).
+"""
 Epoch = NewType("Epoch", int)
 Index = NewType("Index", int)
 Nanos: TypeAlias = int
@@ -24,6 +29,25 @@ EPOCH_MAX = 1 << 62
 """No ring comes near it: who says more is not believed, or nobody could stand any more."""
 NOBODY = PeerId(-1)
 ORIGIN: Position = (0, 0)
+
+
+def peer_id(ordinal: int, incarnation: int = 0) -> PeerId:
+    """Name a life; 0 ≤ ordinal < 2^16."""
+    return PeerId(incarnation << 16 | ordinal)
+
+
+def ordinal_of(peer: int) -> int:
+    """Return a peer's place in the ring, which all its lives share."""
+    return peer & 0xFFFF
+
+
+def incarnation_of(peer: int) -> int:
+    return peer >> 16
+
+
+def name_of(peer: int) -> str:
+    """Name a life for people and in keys: `ordinal.incarnation`."""
+    return f"{ordinal_of(peer)}.{incarnation_of(peer)}"
 
 
 class Role(Enum):

@@ -1,6 +1,6 @@
 """Vector clocks: causality of market events; they order nothing else and elect nobody.
 
-A component is a peer under one incarnation (T3). The own component never goes back: ticks are
+A component is a peer's life, its `PeerId` (T3). The own component never goes back: ticks are
 taken from a block that is durably reserved first (T2).
 """
 
@@ -15,14 +15,6 @@ BLOCK = 65_536
 TICKS_MAX = 1 << 48
 PARTS_MAX = 1 << 10
 """Limits to what another may say: the sum of a clock must fit into 63 bits, and be bounded."""
-
-
-def component(peer: int, incarnation: int) -> int:
-    return incarnation << 16 | peer
-
-
-def component_name(number: int) -> str:
-    return f"{number & 0xFFFF}.{number >> 16}"
 
 
 def happens_before(a: Mapping[int, int], b: Mapping[int, int]) -> bool:

@@ -13,8 +13,8 @@ from aiohttp import web
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.journal import entries
 from bazaar_peer.core.messages import COMMAND, Entry, Submission, decode_record
-from bazaar_peer.core.types import PeerId
-from bazaar_peer.core.vector_clock import component_name, decode_stamp
+from bazaar_peer.core.types import PeerId, name_of
+from bazaar_peer.core.vector_clock import decode_stamp
 from bazaar_peer.market import views
 from bazaar_peer.market.commands import decode_command
 from bazaar_peer.market.market import Market
@@ -116,7 +116,7 @@ class Reads:
             "trader": peer.trader,
             "epoch": peer.epoch,
             "applied_index": peer.state.index,
-            "clock": {component_name(part): n for part, n in sorted(peer.clock.counts.items())},
+            "clock": {name_of(part): n for part, n in sorted(peer.clock.counts.items())},
             "syncs": self.driver.disk.syncs,
         }
 
@@ -185,4 +185,4 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _stamp(stamp: bytes) -> dict[str, int]:
-    return {component_name(part): ticks for part, ticks in sorted(decode_stamp(stamp).items())}
+    return {name_of(part): ticks for part, ticks in sorted(decode_stamp(stamp).items())}

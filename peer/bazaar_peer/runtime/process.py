@@ -48,7 +48,7 @@ PARENT_LOOK_S = 1.0
 
 def open_volume(settings: ProcessSettings) -> Volume:
     """Open the volume, waiting for a process that still holds it (K1)."""
-    identity = Identity(settings.ring, settings.me, 1)
+    identity = Identity(settings.ring, settings.me, 0)
     archive = Path(settings.archive) if settings.archive else None
     if archive is not None:
         archive.mkdir(parents=True, exist_ok=True)
@@ -84,13 +84,12 @@ class Process:
         speaker = Speaker(
             ring=settings.ring,
             ordinal=PeerId(settings.me),
-            incarnation=1,
+            incarnation=0,
             boot=recovered.hard.boot + 1,
             address=settings.peer_address(settings.me),
         )
         members = {
-            PeerId(other): Remote(settings.peer_address(other), 1)
-            for other in range(settings.peers)
+            PeerId(other): Remote(settings.peer_address(other)) for other in range(settings.peers)
         }
         self.transport = TcpTransport(
             speaker,

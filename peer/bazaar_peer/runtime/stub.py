@@ -39,10 +39,10 @@ class StubPeer:
         self.me, self.trader, self.epoch, self.is_trader = PeerId(0), PeerId(0), 1, True
         self.commit_index = 1
         self.voters = (PeerId(0),)
-        self.members = msg.MembersChanged((msg.Member(0, 1),), "stub", Limits())
+        self.members = msg.MembersChanged((msg.Member(0),), "stub", Limits())
         self.journal = Journal((0, 0), b"", self.members)
         self.linked: dict[PeerId, bool] = {}
-        self.clock = SimpleNamespace(counts={1 << 16: 1})
+        self.clock = SimpleNamespace(counts={0: 1})
 
     def is_ready(self) -> bool:
         return True

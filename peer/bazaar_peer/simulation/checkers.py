@@ -206,7 +206,7 @@ class Checkers:
         for sub in message.submissions:
             if sub.kind == msg.OPEN_PEER:
                 continue
-            name, tick = (sub.session, sub.number), decode_stamp(sub.stamp)[1 << 16 | host.id]
+            name, tick = (sub.session, sub.number), decode_stamp(sub.stamp)[host.id]
             first = self.stamps.setdefault((host.id, tick), name)
             must(first == name, "T2", f"peer {host.id} used tick {tick} for {first} and {name}")
             if host.peer is not None and sub.session == host.peer.ingress.session:

@@ -46,7 +46,7 @@ class World:
         self.recent = deque(maxlen=None if trace else RECENT)
         self.digest = blake2b(digest_size=16)
         self.hashed = False
-        members = tuple(msg.Member(i, 1) for i in range(plan.peers))
+        members = tuple(msg.Member(i) for i in range(plan.peers))
         genesis = msg.MembersChanged(members, "simulated", plan.limits, plan.genesis)
         first = store(msg.Record(0, 1, 0, 0, {}, [genesis]), b"")
         self.dice = Dice(plan.seed, "world")

@@ -67,7 +67,7 @@ def free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def peer(
-    me: PeerId, ports: list[int], *, boot: int = 1, incarnation: int = 1
+    me: PeerId, ports: list[int], *, boot: int = 1, incarnation: int = 0
 ) -> AsyncIterator[tuple[TcpTransport, Ear]]:
     addresses = [f"127.0.0.1:{port}" for port in ports]
     identity = Identity(

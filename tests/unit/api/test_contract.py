@@ -54,7 +54,7 @@ class Ports:
         self.loop.set_exception_handler(lambda _loop, context: self.faults.append(context))
         driver, port = await start(StubPeer())
         driver.start()
-        me = Identity(ring="r", ordinal=PeerId(0), incarnation=1, boot=1, address="x:1")
+        me = Identity(ring="r", ordinal=PeerId(0), incarnation=0, boot=1, address="x:1")
         transport = TcpTransport(
             me,
             {PeerId(1): Remote("127.0.0.1:1", 1)},

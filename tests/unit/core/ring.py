@@ -23,7 +23,7 @@ SYNC = 200_000
 
 
 def genesis(count: int, limits: Limits = DEFAULTS) -> msg.Stored:
-    members = msg.MembersChanged(tuple(msg.Member(i, 1) for i in range(count)), "r", limits)
+    members = msg.MembersChanged(tuple(msg.Member(i) for i in range(count)), "r", limits)
     return store(msg.Record(0, 1, 0, 0, {}, [members]), b"")
 
 

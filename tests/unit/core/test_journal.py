@@ -20,7 +20,7 @@ from bazaar_peer.core.types import ORIGIN, Limits
 
 
 def members(*ids: int) -> MembersChanged:
-    return MembersChanged(tuple(Member(peer, 1) for peer in ids), "r", Limits())
+    return MembersChanged(tuple(Member(peer) for peer in ids), "r", Limits())
 
 
 def record(journal: Journal, epoch: int, entries: list[Entry]) -> tuple[Stored, Record]:

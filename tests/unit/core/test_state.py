@@ -27,7 +27,7 @@ from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
 
-GENESIS = MembersChanged((Member(0, 1), Member(1, 1)), "r", Limits(), b"100")
+GENESIS = MembersChanged((Member(0), Member(1)), "r", Limits(), b"100")
 
 
 def command(number: int, amount: int = 1, session: int = 2, key: str = "") -> Submission:
@@ -136,7 +136,7 @@ def test_genesis_configures_the_machine_and_later_members_do_not() -> None:
     history = History()
     history.add(1, [command(1, 5)])
 
-    history.add(1, [MembersChanged((Member(0, 1),), "r", Limits(), b"999")])
+    history.add(1, [MembersChanged((Member(0),), "r", Limits(), b"999")])
 
     machine = history.state.machine
     assert isinstance(machine, Counter)

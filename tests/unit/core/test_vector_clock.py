@@ -5,11 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bazaar_peer.core.types import incarnation_of, name_of, ordinal_of, peer_id
 from bazaar_peer.core.vector_clock import (
     BLOCK,
     VectorClock,
-    component,
-    component_name,
     happens_before,
 )
 
@@ -121,9 +120,10 @@ def test_no_tick_is_used_before_it_is_durably_reserved() -> None:
 
 
 @given(st.integers(0, 95), st.integers(1, 1000))
-def test_component_names_peer_and_incarnation(peer: int, incarnation: int) -> None:
-    """T3: a volume that comes back is another component."""
-    number = component(peer, incarnation)
+def test_life_is_named_by_ordinal_and_incarnation(ordinal: int, incarnation: int) -> None:
+    """T3, R14: a volume that comes back is another life, and another component."""
+    life = peer_id(ordinal, incarnation)
 
-    assert component_name(number) == f"{peer}.{incarnation}"
-    assert component(peer, incarnation + 1) != number
+    assert name_of(life) == f"{ordinal}.{incarnation}"
+    assert (ordinal_of(life), incarnation_of(life)) == (ordinal, incarnation)
+    assert life != peer_id(ordinal, incarnation + 1)

@@ -53,7 +53,7 @@ def row_47_a_trader_whose_disk_stalls_is_replaced() -> None:
 @script("forwarded_again")
 def row_52_a_request_is_never_forwarded_again() -> None:
     s, _, (one, other) = ring()
-    clock = sealed({1 << 16 | p: 1000 for p in range(3)})
+    clock = sealed(dict.fromkeys(range(3), 1000))
     sub = msg.Submission(9, 1, 1, 0, "c", "", 0, 0, *clock, b"")
     before = len(s.world.recent)
     s.turn(one, ev.Received(PeerId(other), msg.Submit([sub], {})))
