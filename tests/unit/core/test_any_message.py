@@ -30,10 +30,8 @@ near = st.integers(-2, 14)
 integers = st.one_of(
     near, near, near, st.sampled_from([2 * MANY + 1, MANY, MANY - 1, -MANY - 1, 1 << 20])
 )
-names = st.sampled_from(["", "c", "0.1", "2.1", "k", "none", "é.1", "9" * 5000])
-bodies = st.one_of(
-    st.just(b""), st.just(encode_add(Add(1))), st.just(b"9" * 5000), st.binary(max_size=8)
-)
+names = st.sampled_from(["", "c", "0.1", "2.1", "k", "none", "é.1"])
+bodies = st.one_of(st.just(b""), st.just(encode_add(Add(1))), st.binary(max_size=8))
 kinds = st.integers(-1, 5)
 submissions = st.builds(
     msg.Submission,
