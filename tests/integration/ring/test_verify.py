@@ -49,7 +49,7 @@ def command(
     )
 
 
-OPENING = Submission(-1, 1, 1, OPEN_PEER, "0.1", "", 0, 0, *sealed({65536: 1}), b"")
+OPENING = Submission(-1, 1, 1, OPEN_PEER, "0.0", "", 0, 0, *sealed({0: 1}), b"")
 SALT = Deposit("salt", 100, 5, "ali")
 
 

@@ -39,7 +39,7 @@ def command(number: int, amount: int = 1, session: int = 2, key: str = "") -> Su
 
 
 def opening(peer: int) -> Submission:
-    return Submission(-1 - peer, 1, 1, OPEN_PEER, f"{peer}.1", "", 0, 0, *sealed({}), b"")
+    return Submission(-1 - peer, 1, 1, OPEN_PEER, f"{peer}.0", "", 0, 0, *sealed({}), b"")
 
 
 class History:

@@ -49,12 +49,12 @@ def row_85_a_late_open_of_an_earlier_boot_opens_nothing() -> None:
     s.peer(0).trader_role.post.offer(opens[0], 2)
     s.turn(0)
     s.replicate(0, 1, 2)
-    live = s.peer(0).state.sessions.peers["2.1"]
+    live = s.peer(0).state.sessions.peers["2.0"]
     older = opens[1].__class__(opens[1].session, opens[1].number - 1, *_rest(opens[1]))
     s.peer(0).trader_role.post.offer(older, 2)
     s.turn(0)
     s.replicate(0, 1, 2)
-    assert s.peer(0).state.sessions.peers["2.1"] == live
+    assert s.peer(0).state.sessions.peers["2.0"] == live
 
 
 @script("sent_called_never_sent")
