@@ -123,11 +123,7 @@ def one_round(
         note = f"{point['p50_ms']} / {point['p99_ms']} ms"
         table.add(name, point["p99_ms"] / point["p50_ms"], note)
     made = ours[256]["per_s"] * SECONDS  # the warm-up costs CPU too
-    trading = cpu[256].pop(int(trader["id"])) / made * 1e6
-    following = sum(cpu[256].values()) / made * 1e6
-    for name, cost in (("P7a", trading), ("P7b", following)):
-        note = f"{cost:.1f} µs, and E's handler {bare[256]:.1f}"
-        table.add(name, cost * HANDLER_US / bare[256], note)
+    _costs(table, cpu[256], int(trader["id"]), made, bare[256])
     if syncs:
         table.add("P8", syncs / (ours[64]["per_s"] * SECONDS))
     batch = load(url, 64, "--batch", "16")
@@ -135,3 +131,14 @@ def one_round(
     table.add("P6a", batch["per_s"] / ours[64]["per_s"], f"{batch['per_s']:.0f}/s")
     table.add("P6b", pipelined["per_s"] / ours[256]["per_s"], f"{pipelined['per_s']:.0f}/s")
     return ours
+
+
+def _costs(
+    table: Table, cpu: dict[int, float], trader: int, trades: float, handler_us: float
+) -> None:
+    """Fill in P7 from the CPU seconds of each peer."""
+    trading = cpu[trader] / trades * 1e6
+    following = sum(used for peer, used in cpu.items() if peer != trader) / trades * 1e6
+    for name, cost in (("P7a", trading), ("P7b", following)):
+        note = f"{cost:.1f} µs, and E's handler {handler_us:.1f}"
+        table.add(name, cost * HANDLER_US / handler_us, note)

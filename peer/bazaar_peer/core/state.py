@@ -26,8 +26,8 @@ from bazaar_peer.core.types import Position, ordinal_of
 from bazaar_peer.core.vector_clock import learn
 
 FORMAT = 1
-HASH_END = 1 << 64
 """Of checkpoints; a peer refuses one that it does not know."""
+HASH_END = 1 << 64
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
