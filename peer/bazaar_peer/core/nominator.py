@@ -169,7 +169,7 @@ class Nominator(ABC):
 
     def on_poll_answer(self, sender: PeerId, message: msg.PollAnswer) -> None:
         self.peer.seen_epoch(message.promised)
-        if message.token == self.polling != 0:
+        if message.token == self.polling != 0 and sender in self.peer.voters:
             self.tally[sender] = message
             self._poll_progress()
 

@@ -35,6 +35,8 @@ class Nominee:
         self.epoch = 0
         self.transfer = 0
         self.asked = False
+        self.whom: dict[PeerId, bool] = {}
+        """Who was asked: the voters of the own journal, then those of the best one, too (R9)."""
         self.promises: dict[PeerId, msg.Promise] = {}
         self.refusals: dict[PeerId, bool] = {}
         """Who promised this epoch to somebody else, and so will never promise it here (R3)."""
@@ -67,12 +69,13 @@ class Nominee:
             return
         if not self.asked:
             self.asked = True
-            self.ask(peer.others)
+            self.ask(tuple(v for v in peer.voters if v != peer.me))
         self._decide()
 
     def ask(self, whom: tuple[PeerId, ...]) -> None:
         """Send `IWon`; again every step until the election timeout (N3, N8)."""
         peer = self.peer
+        self.whom.update(dict.fromkeys(whom, True))
         peer.effects.append(Send(whom, msg.IWon(self.epoch, self.transfer)))
         wait = peer.timing.retry if peer.follower.crashed else peer.timing.step
         self.again_at = peer.now + wait
@@ -93,7 +96,7 @@ class Nominee:
         elif sender not in self.promises:
             self.refusals[sender] = True
             able = {peer.me, *self.promises, *peer.linked} - set(self.refusals)
-            if not quorum.reached(peer.voters, able):
+            if not quorum.reached(self.electorate(self.best()[1]), able):
                 self.fail(f"no majority is left to promise epoch {epoch}")
             elif self.source == NOBODY:  # who is silent for so long may be gone, not only slow
                 self.until = min(self.until, peer.now + SPLIT_STEPS * peer.timing.step)
@@ -122,11 +125,14 @@ class Nominee:
             return  # copying; another best is chosen when that ends
         voters = self.electorate(owner)
         if not quorum.reached(voters, {peer.me, *self.promises}):
-            unasked = tuple(v for v in voters if v != peer.me and v not in peer.others)
-            if unasked:
+            unasked = tuple(v for v in voters if v != peer.me and v not in self.whom)
+            if unasked:  # the best journal names more voters than the own (R9)
+                peer.note("widened", epoch=self.epoch, voters=len(voters))
                 self.ask(unasked)
             return
-        if owner == peer.me:
+        if peer.me not in voters:
+            self.fail("no voter any more, by the best journal")
+        elif owner == peer.me:
             assert peer.journal.last == position
             self._reign()
         else:
@@ -219,5 +225,5 @@ class Nominee:
             if self.source != NOBODY:
                 self.fetch_from(self.source)
             else:
-                silent = tuple(p for p in peer.others if p not in self.promises)
+                silent = tuple(p for p in self.whom if p not in self.promises)
                 self.ask(silent)

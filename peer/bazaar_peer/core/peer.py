@@ -236,6 +236,8 @@ class Peer(Ledger):
         members = sorted(self.members.members, key=lambda m: ordinal_of(m.id))
         self.voters = tuple(PeerId(m.id) for m in members if m.voter)
         self.others = tuple(PeerId(m.id) for m in members if m.id != self.me)
+        if self.role is Role.TRADER:
+            self.trader_role.members_changed()
 
     # ---- turns ----
 

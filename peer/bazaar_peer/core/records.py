@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from bazaar_peer.core.types import Limits
 
-COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER = range(4)
-"""Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot."""
+COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER, SET_SIZE, JOIN = range(6)
+"""Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot;
+the wish for a size, a volume that asks for a place (R10, R14)."""
 
 
 class Submission(Struct, gc=False, frozen=True, array_like=True, tag="s"):
@@ -47,20 +48,28 @@ class EpochStarted(Struct, gc=False, frozen=True, array_like=True, tag="e"):
 
 
 class Member(Struct, gc=False, frozen=True, array_like=True):
-    """One life of a peer of the ring (R14); `voter` False: a learner, who counts nowhere (R9)."""
+    """One life of a peer of the ring, and the volume that it lives on (R14).
+
+    `voter` False: a learner, who counts nowhere (R9). Genesis members may have no volume's name.
+    """
 
     id: int
     voter: bool = True
+    volume: str = ""
 
 
 class MembersChanged(Struct, gc=False, frozen=True, array_like=True, tag="m"):
-    """The members from this entry on (R9); the genesis one also fixes ring, limits and market."""
+    """The members from this entry on (R9); the genesis one also fixes ring, limits and market.
+
+    `retired`: the last life of each ordinal that has no member now, so that none is used twice.
+    """
 
     members: tuple[Member, ...]
     ring: str
     limits: Limits
     machine: bytes = b""
     """The machine's own settings, opaque to the core."""
+    retired: tuple[int, ...] = ()
 
 
 class VersionRaised(Struct, gc=False, frozen=True, array_like=True, tag="v"):

@@ -45,7 +45,7 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
 def take(peer: Peer, event: ev.Event) -> None:
     match event:
         case ev.Received(sender=sender, message=message):
-            if sender in peer.others and not peer.halted:
+            if sender != peer.me and not peer.halted:
                 peer.routes[type(message)](sender, message)
         case ev.Command():
             peer.ingress.command(event)

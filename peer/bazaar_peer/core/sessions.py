@@ -15,9 +15,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from bazaar_peer.core.admission import Admission
 from bazaar_peer.core.machine import Context, Machine
-from bazaar_peer.core.messages import CLOSE_SESSION, COMMAND, OPEN_PEER, Submission
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.records import CLOSE_SESSION, COMMAND, JOIN, OPEN_PEER, SET_SIZE, Submission
 from bazaar_peer.core.types import Limits
 
 Outcome: TypeAlias = tuple[int, int, int, int, bytes]
@@ -65,6 +66,7 @@ class Sessions:
         self.sessions: dict[int, Session] = {}
         self.peers: dict[str, tuple[int, int]] = {}
         """Component name → (boot number, session) of each peer's own session."""
+        self.admission = Admission()
         self.keys: dict[tuple[str, str], Known] = {}
         self.ages: deque[tuple[str, str]] = deque()
         """The same keys in the order of execution, which is the order of forgetting: a dict that
@@ -138,6 +140,8 @@ class Sessions:
             return (sub.digest, 0, at.index, at.epoch, machine.apply(sub.body, at))
         if sub.kind == CLOSE_SESSION:
             return self._close(sub, at)
+        if sub.kind in {SET_SIZE, JOIN}:
+            return (sub.digest, 0, at.index, at.epoch, self.admission.execute(sub))
         if self.client_count >= self.limits.sessions:
             return (sub.digest, Status.SESSIONS_FULL, at.index, at.epoch, b"")
         self.sessions[at.index] = Session(-1, self.limits.client_window, self.log_time)
@@ -158,7 +162,8 @@ class Sessions:
         boot, session = self.peers.get(sub.client, (0, 0))
         owner = sub.client.partition(".")[0]
         is_id = owner.isascii() and owner.isdecimal() and len(owner) < DIGITS_MAX
-        if sub.number < max(boot, 1) or not is_id:
+        gone = self.admission.lives and sub.client not in self.admission.lives
+        if sub.number < max(boot, 1) or not is_id or gone:
             return None  # no peer's: an entry that raised would stop every peer for good
         if sub.number > boot:
             self.sessions.pop(session, None)
@@ -166,11 +171,18 @@ class Sessions:
             self.peers[sub.client] = (sub.number, at.index)
         return (sub.digest, 0, self.peers[sub.client][1], at.epoch, b"")
 
+    def retire(self, name: str) -> None:
+        """End the own session of a peer that was removed (R13 a)."""
+        _, session = self.peers.pop(name, (0, 0))
+        self.sessions.pop(session, None)
+
     # ---- checkpoint ----
 
     def snapshot(self) -> Iterator[bytes]:
         """Return the tables as parts, of the moment of the call (C2)."""
-        head = (self.limits, self.log_time, self.swept, self.peers.copy())
+        wish = self.admission
+        asked = (wish.size, wish.generation, wish.joins.copy())
+        head = (self.limits, self.log_time, self.swept, self.peers.copy(), *asked)
         sessions = [
             (number, s.owner, s.window, s.touched, s.floor, list(s.results.items()))
             for number, s in self.sessions.items()
@@ -192,7 +204,9 @@ class Sessions:
         """Add one part to empty tables. Raises msgspec.MsgspecError or KeyError for a wrong one."""
         kind, value = _decode(part)
         if kind == "head":
-            self.limits, self.log_time, self.swept, self.peers = _decode_head(value)
+            head, wish = _decode_head(value), self.admission
+            self.limits, self.log_time, self.swept, self.peers = head[:4]
+            wish.size, wish.generation, wish.joins = head[4:]
         elif kind == "session":
             number, owner, window, touched, floor = _decode_session(value)
             session = self.sessions[number] = Session(owner, window, touched)
@@ -210,7 +224,7 @@ class Sessions:
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
 _decode_head = msgspec.msgpack.Decoder(
-    tuple[Limits, int, int, dict[str, tuple[int, int]]],
+    tuple[Limits, int, int, dict[str, tuple[int, int]], int, int, dict[int, str]],
 ).decode
 _decode_session = msgspec.msgpack.Decoder(tuple[int, int, int, int, int]).decode
 _decode_results = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, Outcome]]]).decode

@@ -22,7 +22,7 @@ from bazaar_peer.core.messages import (
     VersionRaised,
 )
 from bazaar_peer.core.sessions import Known, Outcome, Session, Sessions
-from bazaar_peer.core.types import Position, ordinal_of
+from bazaar_peer.core.types import Position, name_of, ordinal_of
 from bazaar_peer.core.vector_clock import learn
 
 FORMAT = 1
@@ -117,6 +117,10 @@ class State:
             if self.members is None:
                 self.sessions.limits = entry.limits
                 self.machine.configure(entry.machine)
+            else:
+                for gone in {m.id for m in self.members.members} - {m.id for m in entry.members}:
+                    self.sessions.retire(name_of(gone))
+            self.sessions.admission.members_changed(entry)
             self.members = entry
 
     def snapshot(self) -> Iterator[bytes]:
@@ -157,6 +161,7 @@ class State:
             self.hash, self.clock, self.members = header.hash, header.clock, header.members
             self._at.trader, self._at.version = header.trader, header.version
             self.machine.configure(header.members.machine)
+            self.sessions.admission.members_changed(header.members)
         elif kind == b"s":
             self.sessions.restore(rest)
         else:

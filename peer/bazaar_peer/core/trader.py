@@ -14,6 +14,7 @@ from bazaar_peer.core import quorum
 from bazaar_peer.core.agreement import Agreement
 from bazaar_peer.core.effects import Send
 from bazaar_peer.core.hand_over import HandOver
+from bazaar_peer.core.membership import Membership
 from bazaar_peer.core.post import Post
 from bazaar_peer.core.progress import Progress
 from bazaar_peer.core.reads import Reads
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FLYING_MAX = 8
 """Appends with records that a follower may leave unacknowledged before it gets no more."""
 ROUNDS_MAX = 4096
+PARTING_TIMEOUTS = 10
 SLOW_FOLLOWER: Nanos = 600 * SECOND
 """A follower unheard for so long no longer keeps the journal from being pruned (C1)."""
 
@@ -38,6 +40,7 @@ class Trader:
         self.reads = Reads(peer, self)
         self.hand_over = HandOver(peer, self)
         self.agreement = Agreement(peer)
+        self.membership = Membership(peer, self)
         self.stop()
 
     def stop(self) -> None:
@@ -50,6 +53,8 @@ class Trader:
         self.round = 0
         self.round_sent_at: dict[int, Nanos] = {}
         self.progress: dict[PeerId, Progress] = {}
+        self.parting: dict[PeerId, Nanos] = {}
+        """Who was removed, and when: it still gets the commit of that, to learn that it may go."""
         self.heartbeat_at: Nanos = 0
         self.commit_moved_at: Nanos = 0
         self.began_at: Nanos = 0
@@ -57,8 +62,18 @@ class Trader:
         self.reads.stop()
         self.hand_over.stop()
         self.agreement.stop()
+        self.membership.stop()
 
-    def begin(self, epoch: int) -> None:
+    def members_changed(self) -> None:
+        """Follow who came and who went, as soon as the entry is in the journal (R9)."""
+        peer = self.peer
+        last = peer.journal.last[1]
+        for other in peer.others:
+            if other not in self.progress:
+                self.progress[other] = Progress(last + 1, peer.now)
+        gone = [p for p in self.progress if p not in peer.others]
+        self.parting = {p: self.parting.get(p, peer.now) for p in gone}
+(self, epoch: int) -> None:
         """Begin the reign with `EpochStarted`; caller duty: R8's and R9's conditions hold."""
         peer = self.peer
         assert peer.promised_durably(epoch, peer.me)
@@ -147,7 +162,11 @@ class Trader:
         """Return up to where every follower heard lately has the journal (C1)."""
         since = self.peer.now - SLOW_FOLLOWER
         return min(
-            (p.match for p in self.progress.values() if p.accepted_at > since),
+            (
+                progress.match
+                for other, progress in self.progress.items()
+                if progress.accepted_at > since and other not in self.parting
+            ),
             default=self.peer.commit,
         )
 
@@ -226,6 +245,7 @@ class Trader:
             self._open(commit)
         peer.commit_to(commit)
         self.hand_over.advance()
+        self.membership.advance()
 
     def _open(self, commit: int) -> None:
         """The reign is committed: see what followers told before it was, and what was wished."""
@@ -270,12 +290,20 @@ class Trader:
                     progress.flying, progress.moved_at = 0, peer.now
                     self.work = True
             peer.copying.expire()
+            self._part()
+            self.membership.advance()
             why = self._failing(timeout)
             if why:
                 peer.broadcast(msg.SteppedDown(self.epoch))
                 self.step_down(why)
                 return
         self.hand_over.tick()
+
+    def _part(self) -> None:
+        """Send nothing more to who was removed long ago."""
+        since = self.peer.now - PARTING_TIMEOUTS * self.peer.timing.heartbeat_timeout
+        for gone in [p for p, at in self.parting.items() if at <= since]:
+            del self.parting[gone], self.progress[gone]
 
     def _failing(self, timeout: Nanos) -> str:
         peer = self.peer

@@ -1,0 +1,141 @@
+"""The trader's way to the wished members: one change an entry, one change at a time (R10).
+
+Up: a volume asks for a place, becomes a learner under a new life, copies the state, and votes once
+it has caught up. Down: the highest ordinals go first; the trader itself hands over before. A lost
+volume: its old life is removed, then the new one is added. A change is effective when it is
+appended (R9), and the next one waits until it is committed, and the own reign with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bazaar_peer.core import quorum
+from bazaar_peer.core.messages import Member, MembersChanged
+from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of, peer_id
+
+if TYPE_CHECKING:
+    from bazaar_peer.core.peer import Peer
+    from bazaar_peer.core.trader import Trader
+
+NEAR = 64
+"""A learner that lacks so few entries votes: it has the rest within a batch."""
+
+
+class Membership:
+    """`waits` says in words what the change under way waits for."""
+
+    def __init__(self, peer: Peer, trader: Trader) -> None:
+        self.peer = peer
+        self.trader = trader
+        self.waits = ""
+
+    def stop(self) -> None:
+        self.waits = ""
+
+    def advance(self) -> None:
+        """Take the next step towards the wish, if there is one and it may be taken now."""
+        peer, trader = self.peer, self.trader
+        index, _ = peer.journal.configs[-1]
+        if (
+            not trader.open
+            or trader.hand_over.closed
+            or max(index, trader.post.flying) > peer.commit
+        ):
+            return
+        self.waits = ""
+        change = self._too_many() or self._lost() or self._learnt() or self._asked()
+        if change is not None:
+            peer.note("members_changed", epoch=trader.epoch, voters=_voters(change))
+            trader.post.write([change])
+
+    # ---- the steps, in the order in which they are taken ----
+
+    def _too_many(self) -> MembersChanged | None:
+        """Remove the highest ordinal beyond the wish."""
+        peer = self.peer
+        size = peer.state.sessions.admission.size
+        beyond = [m for m in peer.members.members if ordinal_of(m.id) >= size]
+        if not beyond:
+            return None
+        highest = max(beyond, key=lambda member: ordinal_of(member.id))
+        return self._without(highest)
+
+    def _lost(self) -> MembersChanged | None:
+        """Remove a life whose ordinal another volume asks for (row 13: two entries, not one)."""
+        joins = self.peer.state.sessions.admission.joins
+        for member in self.peer.members.members:
+            if joins.get(ordinal_of(member.id), member.volume) != member.volume:
+                return self._without(member)
+        return None
+
+    def _without(self, gone: Member) -> MembersChanged | None:
+        """Remove a member; a voter only if the voters that are left are a majority alive."""
+        peer = self.peer
+        if gone.id == peer.me:
+            peer.note("trader_must_go", ordinal=ordinal_of(gone.id))
+            self.trader.hand_over.begin(NOBODY)
+            return None
+        left = [v for v in peer.voters if v != gone.id]
+        if gone.voter and not quorum.reached(left, self._alive()):
+            self.waits = (
+                f"peer {ordinal_of(gone.id)} is not removed: of the {len(left)} voters left then, no"
+                " majority answers now. Start those that are down, or wish for more peers"
+            )
+            return None
+        members = tuple(m for m in peer.members.members if m.id != gone.id)
+        return self._changed(members, (*peer.members.retired, gone.id))
+
+    def _learnt(self) -> MembersChanged | None:
+        """Let a learner vote that has caught up."""
+        peer, alive = self.peer, self._alive()
+        for learner in peer.members.members:
+            if learner.voter:
+                continue
+            progress = self.trader.progress[PeerId(learner.id)]
+            if learner.id in alive and progress.match + NEAR >= peer.commit:
+                voter = msgspec.structs.replace(learner, voter=True)
+                members = [voter if m.id == learner.id else m for m in peer.members.members]
+                return self._changed(tuple(members), peer.members.retired)
+            self.waits = f"peer {ordinal_of(learner.id)} copies: it has {progress.match} of {peer.commit} entries"
+        return None
+
+    def _asked(self) -> MembersChanged | None:
+        """Make a learner of a volume that asks for a place nobody has."""
+        peer = self.peer
+        admission, members = peer.state.sessions.admission, peer.members.members
+        taken = {ordinal_of(m.id) for m in members}
+        for ordinal in range(admission.size):
+            if ordinal in taken:
+                continue
+            volume = admission.joins.get(ordinal, "")
+            if volume:
+                learner = Member(self._next_life(ordinal), voter=False, volume=volume)
+                retired = tuple(r for r in peer.members.retired if ordinal_of(r) != ordinal)
+                return self._changed((*members, learner), retired)
+            self.waits = f"peer {ordinal} has not asked to join yet: is it started?"
+        return None
+
+    # ---- what they share ----
+
+    def _next_life(self, ordinal: int) -> PeerId:
+        """Name a life that never was: one above the last of this ordinal."""
+        lives = [incarnation_of(r) for r in self.peer.members.retired if ordinal_of(r) == ordinal]
+        return peer_id(ordinal, max(lives, default=-1) + 1)
+
+    def _changed(self, members: tuple[Member, ...], retired: tuple[int, ...]) -> MembersChanged:
+        ordered = tuple(sorted(members, key=lambda member: ordinal_of(member.id)))
+        return msgspec.structs.replace(self.peer.members, members=ordered, retired=retired)
+
+    def _alive(self) -> set[PeerId]:
+        """Return who answered within the heartbeat timeout, this peer included (R10)."""
+        since = self.peer.now - self.peer.timing.heartbeat_timeout
+        progress = self.trader.progress
+        answered = (p for p, known in progress.items() if known.round and known.accepted_at > since)
+        return {self.peer.me, *answered}
+
+
+def _voters(change: MembersChanged) -> str:
+    return " ".join(str(ordinal_of(m.id)) for m in change.members if m.voter)
