@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from bazaar_peer.core.messages import Answer, Message, Stored
+from bazaar_peer.core.messages import Answer, MembersChanged, Message, Stored
 from bazaar_peer.core.types import PeerId
 
 
@@ -38,6 +38,8 @@ class Recovered(Struct, gc=False, frozen=True, kw_only=True):
     """Parts of the checkpoint at the base, or none."""
     records: list[Stored] = []
     """The journal behind the base, in order."""
+    told: MembersChanged | None = None
+    """The members that a joining volume was told, until its own journal says who they are."""
 
 
 class WriteHard(Struct, gc=False, frozen=True):

@@ -81,7 +81,7 @@ class Membership:
         left = [v for v in peer.voters if v != gone.id]
         if gone.voter and not quorum.reached(left, self._alive()):
             self.waits = (
-                f"peer {ordinal_of(gone.id)} is not removed: of the {len(left)} voters left then, no"
+                f"peer {ordinal_of(gone.id)} is not removed: of the {len(left)} voters left then no"
                 " majority answers now. Start those that are down, or wish for more peers"
             )
             return None
@@ -99,7 +99,8 @@ class Membership:
                 voter = msgspec.structs.replace(learner, voter=True)
                 members = [voter if m.id == learner.id else m for m in peer.members.members]
                 return self._changed(tuple(members), peer.members.retired)
-            self.waits = f"peer {ordinal_of(learner.id)} copies: it has {progress.match} of {peer.commit} entries"
+            has = f"{progress.match} of {peer.commit} entries"
+            self.waits = f"peer {ordinal_of(learner.id)} copies: it has {has}"
         return None
 
     def _asked(self) -> MembersChanged | None:

@@ -92,7 +92,7 @@ class Peer(Ledger):
         for part in recovered.parts:
             self.state.restore(part)
         base = (recovered.base_epoch, recovered.base_index) if recovered.parts else ORIGIN
-        self.journal = Journal(base, recovered.base_chain, self.state.members)
+        self.journal = Journal(base, recovered.base_chain, self.state.members or recovered.told)
         self.journal.recovered(recovered.records)
         self.disk = DiskQueue(recovered.hard, self.journal.last[1], self.effects)
         self.members = self.journal.members

@@ -73,7 +73,8 @@ class Trader:
                 self.progress[other] = Progress(last + 1, peer.now)
         gone = [p for p in self.progress if p not in peer.others]
         self.parting = {p: self.parting.get(p, peer.now) for p in gone}
-(self, epoch: int) -> None:
+
+    def begin(self, epoch: int) -> None:
         """Begin the reign with `EpochStarted`; caller duty: R8's and R9's conditions hold."""
         peer = self.peer
         assert peer.promised_durably(epoch, peer.me)
