@@ -30,9 +30,10 @@ def genesis(count: int, limits: Limits = DEFAULTS) -> msg.Stored:
 class Disk:
     """One peer's volume: what was synced, in order."""
 
-    def __init__(self, first: msg.Stored) -> None:
+    def __init__(self, first: msg.Stored | None, told: msg.MembersChanged | None = None) -> None:
         self.hard = fx.Hard()
-        self.records = [first]
+        self.records = [first] if first is not None else []
+        self.told = told
         self.base: tuple[int, int, bytes] = (0, 0, b"")
         self.parts: list[bytes] = []
         self.incoming: list[bytes] = []
@@ -46,6 +47,7 @@ class Disk:
             base_chain=chain,
             parts=self.parts,
             records=[r for r in self.records if r.last > index],
+            told=self.told,
         )
 
     def write(self, effect: fx.Write) -> None:
@@ -123,6 +125,11 @@ class Ring:
         self.feed(peer, *(ev.LinkUp(other) for other in others))
         for other in others:
             self.feed(other, ev.LinkUp(peer))
+
+    def join(self, peer: PeerId, told: msg.MembersChanged) -> None:
+        """Start a life on an empty volume that was told the members."""
+        self.disks[peer] = Disk(None, told)
+        self.restart(peer)
 
     def add(self, peer: PeerId, request: int, amount: int = 1, **fields: object) -> None:
         """Send one command to a peer."""
