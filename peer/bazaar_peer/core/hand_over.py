@@ -50,7 +50,9 @@ class HandOver:
         able = [
             v for v in peer.voters if v in progress and v in peer.linked and v not in self.tried
         ]
-        able = [self.wish] if self.wish in able else able
+        size = peer.state.sessions.admission.size
+        staying = [v for v in able if ordinal_of(v) < size]  # one change of traders on the way down
+        able = [self.wish] if self.wish in able else staying or able
         if not able:
             self._give_up()
             return
