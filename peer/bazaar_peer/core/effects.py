@@ -132,6 +132,10 @@ class Left(Struct, gc=False, frozen=True):
     """The peer handed over and owes nobody an answer: the process may exit."""
 
 
+class Removed(Struct, gc=False, frozen=True):
+    """This life is no member any more, by a committed entry: its volume is set aside (R14)."""
+
+
 class Halt(Struct, gc=False, frozen=True):
     """The process must exit now and start from its disk; nothing after this effect is done."""
 
@@ -152,5 +156,6 @@ Effect: TypeAlias = (
     | ReadReady
     | Note
     | Left
+    | Removed
     | Halt
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.effects import Effect, Prune, SaveCheckpoint
-from bazaar_peer.core.types import Nanos, PeerId, Role, Settings, ordinal_of
+from bazaar_peer.core.effects import Effect, Prune, Removed, SaveCheckpoint
+from bazaar_peer.core.types import Nanos, PeerId, Role, Settings, name_of, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.durability import DiskQueue
@@ -44,6 +44,7 @@ class Ledger:
     grown_bytes: int
     saving: bool
     backlog: bool
+    was_member: bool
     slice_left: int
     """Entries that this turn may still apply."""
 
@@ -104,6 +105,15 @@ class Ledger:
         self.backlog = stored is not None
         if self.state.index > before:
             self.ingress.state_advanced()
+            self.see_removal()
+
+    def see_removal(self) -> None:
+        """Say once that this life was removed; one that is not yet a member was not."""
+        member = name_of(self.me) in self.state.sessions.admission.lives
+        if self.was_member and not member:
+            self.note("removed", index=self.state.index)
+            self.effects.append(Removed())
+        self.was_member = member
 
     def _applicable(self) -> msg.Stored | None:
         if self.state.index >= self.commit:

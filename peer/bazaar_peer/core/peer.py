@@ -50,6 +50,7 @@ from bazaar_peer.core.types import (
     PeerId,
     Role,
     Settings,
+    name_of,
     ordinal_of,
 )
 from bazaar_peer.core.vector_clock import BLOCK, VectorClock
@@ -94,6 +95,7 @@ class Peer(Ledger):
         base = (recovered.base_epoch, recovered.base_index) if recovered.parts else ORIGIN
         self.journal = Journal(base, recovered.base_chain, self.state.members or recovered.told)
         self.journal.recovered(recovered.records)
+        self.was_member = name_of(self.me) in self.state.sessions.admission.lives
         self.disk = DiskQueue(recovered.hard, self.journal.last[1], self.effects)
         self.members = self.journal.members
         self.voters: tuple[PeerId, ...] = ()

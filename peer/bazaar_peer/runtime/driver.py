@@ -35,6 +35,7 @@ STALL: Nanos = 30 * SECOND
 """A quarter of `key.retention` (R13 c)."""
 PULSE_S = 1.0
 EXIT_HALTED = 70
+EXIT_REMOVED = 76
 FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 """Notes that may come with every batch: counted, not logged."""
 FAR: Nanos = 1 << 62
@@ -228,6 +229,9 @@ class Driver:
                 case fx.Left():
                     if not self.stopped.done():
                         self.stopped.set_result(0)
+                case fx.Removed():
+                    if not self.stopped.done():
+                        self.stopped.set_result(EXIT_REMOVED)
                 case fx.Halt():
                     self._halt(effect.reason)
                     return []

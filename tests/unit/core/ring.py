@@ -93,6 +93,7 @@ class Ring:
         self.ready: list[int] = []
         self.notes: list[tuple[PeerId, fx.Note]] = []
         self.left: list[PeerId] = []
+        self.removed: list[PeerId] = []
         self.halted: dict[PeerId, str] = {}
         self._heap: list[tuple[int, int, PeerId, ev.Event, Peer]] = []
         self._number = 0
@@ -218,6 +219,9 @@ class Ring:
                     self.notes.append((peer, effect))
                 case fx.Left():
                     self.left.append(peer)
+                case fx.Removed():
+                    self.removed.append(peer)
+                    self.peers.pop(peer, None)
                 case fx.Halt(reason=reason):
                     self.halted[peer] = reason
                     self.peers.pop(peer, None)  # its process is gone
