@@ -7,6 +7,7 @@ what its volume durably holds at that moment, so that a rule is found broken bef
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from bazaar_peer.core import effects as ef
@@ -35,11 +36,11 @@ class Checkers:
         self.committed = Committed(world, genesis)
         self.reigns: dict[int, int] = {}
         """Epoch → its trader (S1)."""
-        self.given: list[dict[int, int]] = [{} for _ in world.hosts]
+        self.given: dict[int, dict[int, int]] = defaultdict(dict)
         """Per peer: epoch → to whom it was promised, as others were told (S2)."""
         self.stood: dict[tuple[int, int], int] = {}
         """(peer, epoch) → the process's life in which it stood for it (R1)."""
-        self.top = [0 for _ in world.hosts]
+        self.top: dict[int, int] = defaultdict(int)
         """Per peer: the highest epoch promised, as others were told."""
         self.ends: dict[tuple[int, int], bytes] = {(0, 1): genesis.chain}
         """(epoch, last index) of every record ever written → chain (S3, R7)."""
@@ -97,7 +98,7 @@ class Checkers:
                     self.reach.committed(host, peer, stored)
                     done.learn(stored)
             must(done.last == commit, "S4", f"peer {host.id} committed {commit}, part of a record")
-            self._held(commit, done.chain)
+            self._held(peer, commit, done.chain)
             self.commit_epochs.append((peer.epoch, commit))
         elif commit in done.chains:
             same = self._chain(peer, commit) == done.chains[commit]
@@ -105,10 +106,11 @@ class Checkers:
         else:
             raise Violation("S4", f"peer {host.id} committed {commit}, inside a record")
 
-    def _held(self, last: int, chain: bytes) -> None:
-        """S4: what is committed is durable on a majority at that moment."""
-        held = sum(host.volume.holds(last, chain) for host in self.world.hosts)
-        need = len(self.world.hosts) // 2 + 1
+    def _held(self, peer: Peer, last: int, chain: bytes) -> None:
+        """S4, R9: what is committed is durable on a majority of the voters at that moment."""
+        hosts, voters = self.world.hosts, peer.voters
+        held = sum(v in hosts and hosts[v].volume.holds(last, chain) for v in voters)
+        need = len(voters) // 2 + 1
         must(held >= need, "S4", f"{last} is committed and durable on {held} volumes only")
 
     @staticmethod

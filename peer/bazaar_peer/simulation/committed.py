@@ -148,7 +148,7 @@ class Committed:
     def end(self) -> None:
         """Compare whole states, now that all is quiet."""
         own = digest(list(self.state.snapshot()))
-        for host in self.world.hosts:
+        for host in self.world.hosts.values():
             peer = host.peer
             if peer is not None and peer.state.index == self.last:
                 if digest(list(peer.state.snapshot())) != own:

@@ -46,7 +46,9 @@ class Faults:
         role = {TRADER: Role.TRADER, NOMINEE: Role.NOMINEE}.get(who)
         if role is None:
             return self.dice.below(self.world.plan.peers) if who == ANYONE else who
-        playing = [h.id for h in self.world.hosts if h.peer is not None and h.peer.role is role]
+        playing = [
+            h.id for h in self.world.hosts.values() if h.peer is not None and h.peer.role is role
+        ]
         return self.dice.choice(playing or range(self.world.plan.peers))
 
     def _later(self, wait: Nanos, action: Callable[[], None]) -> None:
@@ -82,7 +84,7 @@ class Faults:
     def damage(self, who: int) -> None:
         """A volume is lost or rots: its peer is not started again, until R10 exists."""
         count = self.world.plan.peers
-        if sum(h.volume.damaged for h in self.world.hosts) < (count - 1) // 2:
+        if sum(h.volume.damaged for h in self.world.hosts.values()) < (count - 1) // 2:
             victim = self.victim(who)
             self.world.hosts[victim].volume.damaged = True
             self.world.crash(victim, 0)
@@ -93,14 +95,14 @@ class Faults:
             self.world.checkers.reach.late.append((kind, offset, down))
             self._fall_behind()
             return
-        for host in self.world.hosts:
+        for host in self.world.hosts.values():
             host.fuse = (kind, offset, down)
 
     def _fall_behind(self) -> None:
         """Keep a follower from its trader, then kill that and nominate the one that is behind."""
         world, span = self.world, 2 * self.world.plan.timing.heartbeat_timeout
         for trader in world.traders():
-            victim = max(h.id for h in world.hosts if h is not trader)
+            victim = max(h.id for h in world.hosts.values() if h is not trader)
             self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
             self._later(span, partial(world.crash, trader.id, span))
             self._later(span + 2 * world.network.latency, partial(self._nominate, victim))
@@ -196,15 +198,15 @@ class Faults:
         disks.jitter = min(disks.jitter, timing.step // 2)
         network.release()
         network.deliver()
-        for host in world.hosts:
+        for host in list(world.hosts.values()):
             host.fuse, host.burning = None, -1
             world.disks.unstall(host)
             world.wake(host.id)
             if host.peer is not None and host.peer.leaving:
                 world.crash(host.id)  # its grace period is over
             world.start(host.id)
-        for a, row in enumerate(network.cut):
-            for b in range(len(row)):
+        for a, row in list(network.cut.items()):
+            for b in list(row):
                 if row[b]:
                     row[b] = 0
                     network.set_cut(a, b, -1)

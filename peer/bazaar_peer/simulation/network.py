@@ -9,6 +9,7 @@ A connection is a pair's: when a process dies, who can still reach its machine i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from heapq import heapify
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,9 @@ class Network:
     def __init__(self, world: World) -> None:
         plan = world.plan
         self.world, self.plan = world, plan
-        count = plan.peers
-        self.cut = [[0] * count for _ in range(count)]
+        self.cut: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.joined: dict[tuple[int, int], bool] = {}
-        self.last = [[0] * count for _ in range(count)]
+        self.last: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.random = Dice(plan.seed, "network").random
         self.latency, self.jitter = plan.latency, plan.jitter
         self.odd = plan.loss + plan.doubled + plan.slow
@@ -98,7 +98,8 @@ class Network:
             for entry in world.heap
         ]
         heapify(world.heap)
-        self.last = [[min(at, usual) for at in row] for row in self.last]
+        for row in self.last.values():
+            row.update({target: min(at, usual) for target, at in row.items()})
 
     # ---- links ----
 
@@ -132,7 +133,7 @@ class Network:
 
     def died(self, peer: int) -> None:
         """A process is gone: who can still reach its machine is refused a new connection."""
-        for other in range(self.plan.peers):
+        for other in self.world.hosts:
             pair = (min(peer, other), max(peer, other))
             if pair in self.joined:
                 del self.joined[pair]
@@ -141,6 +142,6 @@ class Network:
                     self.tell(other, LinkLost(PeerId(peer), refused=True))
 
     def started(self, peer: int) -> None:
-        for other in range(self.plan.peers):
+        for other in self.world.hosts:
             if other != peer != NOBODY:
                 self.look(peer, other)

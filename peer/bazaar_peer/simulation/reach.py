@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,8 @@ class Reach:
         self.lost_majority = False
         self.origins: dict[tuple[str, str], int] = {}
         self.successors: dict[int, int] = {}
-        self.handed = [0 for _ in world.hosts]
-        self.copy_from = [0 for _ in world.hosts]
+        self.handed: dict[int, int] = defaultdict(int)
+        self.copy_from: dict[int, int] = defaultdict(int)
         self.late: list[tuple[str, int, int]] = []
         """Fuses that wait for a later third of a copy: (kind, effects after it, time down)."""
         self.watch: dict[type, Callable[[Host, Peer, int, Any], None]] = {
@@ -106,7 +107,7 @@ class Reach:
             start = self.copy_from[host.id]
             done = max(0, peer.journal.last[1] - start) * 3 // max(1, target - start)
             world.reach(f"crash_in_catch_up_third_{min(2, done)}")
-        for other in world.hosts:
+        for other in world.hosts.values():
             if other.peer is not None and other.peer.trader_role.hand_over.successor == host.id:
                 world.reach("successor_crashed")
 

@@ -77,7 +77,7 @@ class Schedule:
         world, dice = self.world, Dice(self.plan.seed, "end")
         self.faults.end()
         count = self.plan.peers
-        alive = [h.id for h in world.hosts if h.peer is not None]
+        alive = [h.id for h in world.hosts.values() if h.peer is not None]
         if dice.chance(0.5):
             return alive
         edges = dice.below(1 << (count * (count - 1) // 2))
@@ -178,7 +178,7 @@ class Schedule:
 
     def _copying(self) -> bool:
         """Tell whether the next reign waits for a copy, which takes as long as its size says."""
-        peers = [h.peer for h in self.world.hosts if h.peer is not None]
+        peers = [h.peer for h in self.world.hosts.values() if h.peer is not None]
         return any(
             (p.role is Role.NOMINEE and p.nominee.source != NOBODY)
             or (p.role is Role.TRADER and (p.copying.sending or _catching_up(p.trader_role)))

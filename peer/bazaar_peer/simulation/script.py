@@ -175,7 +175,7 @@ class Script:
         """End a manual script's standstill: time runs, and what lies in the pool is lost."""
         self.manual, self.pool = False, []
         del self.world.network.send
-        for host in self.world.hosts:
+        for host in self.world.hosts.values():
             if host.peer is not None:
                 self.turn(host.id, ev.Tick())
 

@@ -52,7 +52,8 @@ class World:
         self.dice = Dice(plan.seed, "world")
         self.disks = Disks(self)
         self.jitter = Dice(plan.seed, "jitter")
-        self.hosts = [Host(i, Volume(first), plan.rates[i]) for i in range(plan.peers)]
+        self.hosts = {i: Host(i, Volume(first), plan.rates[i]) for i in range(plan.peers)}
+        """By life (R14): a new life is another machine."""
         self.network = Network(self)
         self.checkers = Checkers(self, first)
         self.replies: Callable[[Host, ef.Reply | ef.ReadReady], None] = lambda host, effect: None
@@ -277,4 +278,4 @@ class World:
         self.reached[state] = self.reached.get(state, 0) + 1
 
     def traders(self) -> list[Host]:
-        return [h for h in self.hosts if h.peer is not None and h.peer.role is Role.TRADER]
+        return [h for h in self.hosts.values() if h.peer is not None and h.peer.role is Role.TRADER]
