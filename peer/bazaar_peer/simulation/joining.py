@@ -1,0 +1,114 @@
+"""Volumes that join, wishes for a size, lives that end: what `bazaar scale` and an operator do.
+
+A volume without a place asks through whichever process is up, again and again, until the committed
+members name it; then its life begins, with no more than it was told. All of it may be lost or come
+twice, like any client's command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bazaar_peer.core import events as ev
+from bazaar_peer.core import messages as msg
+from bazaar_peer.core.records import JOIN, SET_SIZE
+from bazaar_peer.core.types import PeerId, ordinal_of
+from bazaar_peer.simulation.dice import Dice
+
+if TYPE_CHECKING:
+    from bazaar_peer.simulation.host import Host
+    from bazaar_peer.simulation.world import World
+
+ADMIN = -1
+"""Requests of this number are answered to nobody."""
+
+
+class Joining:
+    """`knocking`: ordinal → the volume that asks for its place."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dice = Dice(world.plan.seed, "joining")
+        self.size = world.plan.peers
+        self.generation = 0
+        self.volumes = 0
+        self.knocking: dict[int, str] = {}
+
+    # ---- what an operator does ----
+
+    def wish(self, size: int) -> None:
+        """Wish for a size, and start a process for each place that has none."""
+        self.size, self.generation = size, self.generation + 1
+        self._insist(self.generation)
+        held = {ordinal_of(host.id) for host in self.world.hosts.values() if not host.gone}
+        for ordinal in range(size):
+            if ordinal not in held:
+                self._knock(ordinal)
+
+    def lose(self, life: int) -> None:
+        """Lose a machine's volume for ever; an empty one comes in its place."""
+        host = self.world.hosts[PeerId(life)]
+        if host.gone:
+            return
+        host.gone = True
+        self.world.crash(host.id)
+        self.world.reach("volume_lost")
+        if ordinal_of(life) < self.size:
+            self._knock(ordinal_of(life))
+
+    def removed(self, host: Host) -> None:
+        """A process that was removed ends, and its volume is set aside (R14)."""
+        self.world.reach("removed")
+        host.gone = True
+        self.world.crash(host.id)
+        if ordinal_of(host.id) < self.size:  # wished back meanwhile, or another volume's place
+            self._knock(ordinal_of(host.id))
+
+    # ---- asking ----
+
+    def _insist(self, generation: int) -> None:
+        """Send the wish until it is committed, or another one is newer."""
+        admission = self.world.checkers.committed.state.sessions.admission
+        if generation != self.generation or admission.generation >= generation:
+            return
+        self._send(SET_SIZE, msgspec.msgpack.encode((self.size, generation)))
+        wait = self.world.plan.timing.heartbeat_timeout
+        self.world.later(wait, lambda: self._insist(generation))
+
+    def _knock(self, ordinal: int) -> None:
+        if ordinal not in self.knocking:
+            self.volumes += 1
+            self.knocking[ordinal] = f"volume-{self.volumes}"
+            self._ask(ordinal)
+
+    def _ask(self, ordinal: int) -> None:
+        volume = self.knocking.get(ordinal, "")
+        if not volume:
+            return
+        if ordinal >= self.size:
+            del self.knocking[ordinal]
+            return
+        members = self.world.checkers.committed.state.members
+        assert members is not None
+        found = [member for member in members.members if member.volume == volume]
+        if found:
+            del self.knocking[ordinal]
+            self.world.reach("member_added")
+            self.world.begin_life(PeerId(found[0].id), members)
+            return
+        self._send(JOIN, msgspec.msgpack.encode((ordinal, volume)))
+        self.world.later(self.world.plan.timing.heartbeat_timeout, lambda: self._ask(ordinal))
+
+    def _send(self, kind: int, body: bytes) -> None:
+        alive = [host for host in self.world.hosts.values() if host.peer is not None]
+        if not alive:
+            return
+        host = self.dice.choice(alive)
+        deadline = host.local(self.world.now) + 2 * self.world.plan.timing.heartbeat_timeout
+        event = ev.Command(request=ADMIN, kind=kind, body=body, client="admin", deadline=deadline)
+        self.world.push(self.world.now + 1000, host.id, host.life, event)
+
+
+__all__ = ["ADMIN", "Joining", "msg"]
