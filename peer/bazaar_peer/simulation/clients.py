@@ -44,7 +44,8 @@ class Clients:
         """Highest index of any answer yet: whatever begins later comes behind it (S9)."""
         self.sessions: list[Session] = []
         self.history: list[Operation] = []
-        self.targets = list(range(plan.peers))
+        self.targets: list[int] = []
+        """Through whom commands go; nobody in particular: through all."""
         world.replies, world.died = self.reply, self.died
         for name, at, kind, arguments in plan.commands:
             if world.keeps(name):
@@ -161,7 +162,7 @@ class Clients:
         if world.now >= operation.give_up:
             self._gave_up(operation)
             return
-        host = world.hosts[operation.dice.choice(self.targets)]
+        host = world.hosts[operation.dice.choice(self.targets or list(world.hosts))]
         operation.attempts += 1
         wait = world.plan.timing.heartbeat_timeout * operation.dice.between(1, 4) // 2
         world.later(wait, lambda: self._attempt(operation))

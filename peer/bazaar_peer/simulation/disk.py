@@ -20,16 +20,17 @@ from bazaar_peer.core.effects import (
     WriteRecord,
 )
 from bazaar_peer.core.events import PartRead
-from bazaar_peer.core.messages import Stored
+from bazaar_peer.core.messages import MembersChanged, Stored
 
 
 class Volume:
     """`hard`, `records`, `parts` are durable; `queue` holds what is issued and not durable."""
 
-    def __init__(self, genesis: Stored) -> None:
+    def __init__(self, genesis: Stored | None, told: MembersChanged | None = None) -> None:
         self.hard = Hard()
-        self.records = [genesis]
-        self.chains = {genesis.last: genesis.chain}
+        self.records = [genesis] if genesis is not None else []
+        self.told = told
+        self.chains = {genesis.last: genesis.chain} if genesis is not None else {}
         """End of each durable record → its chain; pruned ones stay, for the checkers."""
         self.base = (0, 0)
         self.base_chain = b""
@@ -135,4 +136,5 @@ class Volume:
             base_chain=self.base_chain if self.parts else b"",
             parts=list(self.parts),
             records=[r for r in self.records if r.last > base[1]],
+            told=self.told,
         )

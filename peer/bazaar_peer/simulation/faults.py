@@ -8,10 +8,10 @@ from typing import Any
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.types import Nanos, Role
+from bazaar_peer.core.types import Nanos, PeerId, Role, ordinal_of
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.host import Host
-from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
+from bazaar_peer.simulation.plan import NOMINEE, TRADER
 from bazaar_peer.simulation.world import World
 
 
@@ -29,7 +29,7 @@ class Faults:
             kind: getattr(self, kind)
             for kind in (
                 "crash pause cut isolate split graph clog stall sync_fails hold fuse majority"
-                " resign most damage"
+                " resign most damage wish"
             ).split()
         }
         for name, at, kind, arguments in world.plan.faults:
@@ -41,15 +41,20 @@ class Faults:
         if not self.over:
             fault(*arguments)
 
+    def lives(self) -> list[int]:
+        """Return the lives that are not over."""
+        return [host.id for host in self.world.hosts.values() if not host.gone]
+
     def victim(self, who: int) -> int:
-        """Return the peer meant: by its part now, anyone if nobody plays it."""
+        """Return the life meant: by its part now, by its ordinal, or anyone."""
+        lives = self.lives()
         role = {TRADER: Role.TRADER, NOMINEE: Role.NOMINEE}.get(who)
         if role is None:
-            return self.dice.below(self.world.plan.peers) if who == ANYONE else who
-        playing = [
-            h.id for h in self.world.hosts.values() if h.peer is not None and h.peer.role is role
-        ]
-        return self.dice.choice(playing or range(self.world.plan.peers))
+            same = [life for life in lives if ordinal_of(life) == who]
+            return same[-1] if same else self.dice.choice(lives)
+        hosts = self.world.hosts.values()
+        playing = [h.id for h in hosts if h.peer is not None and h.peer.role is role]
+        return self.dice.choice(playing or lives)
 
     def _later(self, wait: Nanos, action: Callable[[], None]) -> None:
         self.world.later(wait, lambda: None if self.over else action())
@@ -61,8 +66,8 @@ class Faults:
 
     def most(self, draw: int, down: Nanos) -> None:
         """Kill a random majority."""
-        count = self.world.plan.peers
-        for peer in Dice(draw).some(range(count), count // 2 + 1):
+        lives = self.lives()
+        for peer in Dice(draw).some(lives, len(lives) // 2 + 1):
             self.world.crash(peer, down)
 
     def pause(self, who: int, span: Nanos) -> None:
@@ -82,12 +87,16 @@ class Faults:
             self.world.hosts[victim].fuse = ("promised", 0, down)
 
     def damage(self, who: int) -> None:
-        """A volume is lost or rots: its peer is not started again, until R10 exists."""
-        count = self.world.plan.peers
-        if sum(h.volume.damaged for h in self.world.hosts.values()) < (count - 1) // 2:
-            victim = self.victim(who)
-            self.world.hosts[victim].volume.damaged = True
-            self.world.crash(victim, 0)
+        """A volume is lost or rots: an empty one comes in its place (R10, R14)."""
+        members = self.world.checkers.committed.state.members
+        assert members is not None
+        voters = [m.id for m in members.members if m.voter]
+        lost = sum(self.world.hosts[PeerId(v)].gone for v in voters if v in self.world.hosts)
+        if lost < (len(voters) - 1) // 2:
+            self.world.joining.lose(self.victim(who))
+
+    def wish(self, size: int) -> None:
+        self.world.joining.wish(size)
 
     def fuse(self, kind: str, offset: int, down: Nanos, who: int) -> None:
         """Whoever next has this to tell crashes a few effects later."""
@@ -102,7 +111,7 @@ class Faults:
         """Keep a follower from its trader, then kill that and nominate the one that is behind."""
         world, span = self.world, 2 * self.world.plan.timing.heartbeat_timeout
         for trader in world.traders():
-            victim = max(h.id for h in world.hosts.values() if h is not trader)
+            victim = max(life for life in self.lives() if life != trader.id)
             self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
             self._later(span, partial(world.crash, trader.id, span))
             self._later(span + 2 * world.network.latency, partial(self._nominate, victim))
@@ -131,29 +140,29 @@ class Faults:
             self.world.network.set_cut(a, b, -1)
 
     def cut(self, who: int, other: int, both: bool, span: Nanos) -> None:
-        victim = self.victim(who)
-        if victim != other:
-            self._cut([(victim, other)] + ([(other, victim)] if both else []), span)
+        victim, rest = self.victim(who), self.victim(other)
+        if victim != rest:
+            self._cut([(victim, rest)] + ([(rest, victim)] if both else []), span)
 
     def isolate(self, who: int, direction: str, span: Nanos) -> None:
         victim = self.victim(who)
-        others = [p for p in range(self.world.plan.peers) if p != victim]
+        others = [life for life in self.lives() if life != victim]
         links = [(victim, p) for p in others if direction != "in"]
         self._cut(links + [(p, victim) for p in others if direction != "out"], span)
 
     def split(self, sides: int, span: Nanos) -> None:
-        peers = range(self.world.plan.peers)
-        apart = [(a, b) for a in peers for b in peers if (sides >> a ^ sides >> b) & 1]
-        self._cut(apart, span)
+        side = {life: sides >> at & 1 for at, life in enumerate(self.lives())}
+        self._cut([(a, b) for a in side for b in side if side[a] != side[b]], span)
 
     def graph(self, edges: int, span: Nanos) -> None:
         """Cut all but the edges of any graph."""
-        self._cut(cuts_of(self.world.plan.peers, edges), span)
+        lives = self.lives()
+        self._cut([(lives[a], lives[b]) for a, b in cuts_of(len(lives), edges)], span)
 
     def clog(self, draw: int, span: Nanos) -> None:
         """Swizzle: cut a random set of peers off one by one, heal them in another order."""
-        dice, count = Dice(draw), self.world.plan.peers
-        for peer in dice.some(range(count), dice.between(1, count)):
+        dice, lives = Dice(draw), self.lives()
+        for peer in dice.some(lives, dice.between(1, len(lives))):
             start, end = dice.below(span), span + dice.below(span)
             self._later(start, partial(self.isolate, peer, "both", end - start))
 
@@ -177,7 +186,7 @@ class Faults:
             if self.exact and len(to) > 1 and type(message) is msg.Append and message.records:
                 self.exact -= 1
                 self.world.reach("exactly_a_majority")
-                to = tuple(self.dice.some(to, self.world.plan.peers // 2))
+                to = tuple(self.dice.some(to, (len(to) + 1) // 2))
             inner(sender, to, message)
 
         network.send = send  # type: ignore[method-assign]
@@ -191,7 +200,7 @@ class Faults:
         world.checkers.reach.late.clear()
         network.odd = 0.0
         timing = world.plan.timing  # N8: step ≥ N × a hop
-        hop = min(timing.step // (2 * world.plan.peers), timing.hop_timeout // 5)
+        hop = min(timing.step // (2 * len(self.lives())), timing.hop_timeout // 5)
         network.latency, network.jitter = min(network.latency, hop), min(network.jitter, hop)
         disks = world.disks  # and a sync, or rivals' attempts outlast the waits between them
         disks.sync = min(disks.sync, timing.step // 2)

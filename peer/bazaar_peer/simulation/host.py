@@ -27,6 +27,8 @@ class Host:
         self.fuse: tuple[str, int, int] | None = None
         """(kind of note, effects after it, time down): where this process will crash."""
         self.burning = -1
+        self.gone = False
+        """This life is over: its volume is lost or set aside, and no process starts on it."""
         self.commit = 0
         self.applied = 0
         self.spins = 0

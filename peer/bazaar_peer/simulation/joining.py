@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bazaar_peer.core import events as ev
-from bazaar_peer.core import messages as msg
 from bazaar_peer.core.records import JOIN, SET_SIZE
 from bazaar_peer.core.types import PeerId, ordinal_of
 from bazaar_peer.simulation.dice import Dice
@@ -20,9 +19,6 @@ from bazaar_peer.simulation.dice import Dice
 if TYPE_CHECKING:
     from bazaar_peer.simulation.host import Host
     from bazaar_peer.simulation.world import World
-
-ADMIN = -1
-"""Requests of this number are answered to nobody."""
 
 
 class Joining:
@@ -33,7 +29,7 @@ class Joining:
         self.dice = Dice(world.plan.seed, "joining")
         self.size = world.plan.peers
         self.generation = 0
-        self.volumes = 0
+        self.volumes = self.requests = 0
         self.knocking: dict[int, str] = {}
 
     # ---- what an operator does ----
@@ -107,8 +103,8 @@ class Joining:
             return
         host = self.dice.choice(alive)
         deadline = host.local(self.world.now) + 2 * self.world.plan.timing.heartbeat_timeout
-        event = ev.Command(request=ADMIN, kind=kind, body=body, client="admin", deadline=deadline)
+        self.requests -= 1  # a negative one is answered to nobody
+        event = ev.Command(
+            request=self.requests, kind=kind, body=body, client="admin", deadline=deadline
+        )
         self.world.push(self.world.now + 1000, host.id, host.life, event)
-
-
-__all__ = ["ADMIN", "Joining", "msg"]

@@ -85,7 +85,7 @@ class Plan(Struct, kw_only=True):
 
     def machine_of(self, peer: int, life: int) -> Callable[[], Machine]:
         """Return a peer's machine; in a mixed ring a restart brings the newer version."""
-        if self.mixed and (peer < 0 or life > 1 or peer % 2):
+        if self.mixed and (not 0 <= peer < self.peers or life > 1 or peer % 2):
             return Newer
         return Market if self.machine == "market" else Counter
 
@@ -219,6 +219,7 @@ def draw_faults(plan: Plan, dice: Dice) -> list[tuple[str, Nanos, str, tuple[Any
         "resign": lambda: (dice.chance(0.4), dice.choice([-1, dice.below(n)])),
         "most": lambda: (dice.below(1 << 30), span()),
         "damage": lambda: (who(),),
+        "wish": lambda: (dice.between(1, 7),),
     }
     chosen = dice.some(list(kinds), dice.between(1, 6))
     drawn = []

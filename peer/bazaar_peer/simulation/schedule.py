@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core import quorum
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import MS, NOBODY, Role
@@ -76,15 +77,16 @@ class Schedule:
         """Heal a random core in which some peer reaches a majority; return its peers."""
         world, dice = self.world, Dice(self.plan.seed, "end")
         self.faults.end()
-        count = self.plan.peers
         alive = [h.id for h in world.hosts.values() if h.peer is not None]
+        count = len(alive)
         if dice.chance(0.5):
             return alive
         edges = dice.below(1 << (count * (count - 1) // 2))
-        cuts = cuts_of(count, edges)
+        cuts = [(alive[a], alive[b]) for a, b in cuts_of(count, edges)]
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
         hub = max(alive, key=lambda a: len(reach[a]))
-        if len(reach[hub]) < count // 2 + 1:
+        counted = {h.peer.voters for h in world.hosts.values() if h.peer is not None}
+        if not all(quorum.reached(voters, reach[hub]) for voters in counted):
             return alive
         for a, b in cuts:
             world.network.set_cut(a, b, 1)
@@ -173,7 +175,7 @@ class Schedule:
     def _bound(self) -> float:
         """Return G4's bound: a step that is wide beside the timeout lets turns come later."""
         timing = self.plan.timing
-        turns = (self.plan.peers - 1) * timing.step / timing.heartbeat_timeout
+        turns = (len(self.faults.lives()) - 1) * timing.step / timing.heartbeat_timeout
         return BOUND - 1 + max(1.0, turns)
 
     def _copying(self) -> bool:
@@ -188,7 +190,7 @@ class Schedule:
     def _fresh(self, core: list[int], count: int, attempt: int = 0) -> list[Operation]:
         world, clients = self.world, self.clients
         traders = [h for h in world.traders() if h.peer and h.peer.is_trader]
-        clients.targets = core or [h.id for h in traders] or list(range(self.plan.peers))
+        clients.targets = core or [h.id for h in traders]
         return [clients.key(1000 + 10 * attempt + n, n) for n in range(count)]
 
     def judge(self) -> int:

@@ -24,6 +24,7 @@ from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.disks import Disks
 from bazaar_peer.simulation.host import NEVER, Host
+from bazaar_peer.simulation.joining import Joining
 from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plan import Plan
 from bazaar_peer.simulation.violation import must
@@ -59,6 +60,7 @@ class World:
         self.replies: Callable[[Host, ef.Reply | ef.ReadReady], None] = lambda host, effect: None
         self.died: Callable[[int], None] = lambda peer: None
         self.noted: dict[str, list[Callable[[Host, dict[str, int | str]], None]]] = {}
+        self.joining = Joining(self)
         self.perform = self._performers()
 
     def _performers(self) -> dict[type, Callable[[Host, Any], None]]:
@@ -79,6 +81,7 @@ class World:
             ef.ReadReady: self._reply,
             ef.Note: self._note,
             ef.Left: self._left,
+            ef.Removed: lambda host, effect: self.joining.removed(host),
             ef.Halt: self._halt,
         }
 
@@ -103,8 +106,8 @@ class World:
             if number < 0:
                 event()
                 continue
-            host = hosts[number]
-            if host.peer is None or (life >= 0 and life != host.life):
+            host = hosts.get(number)
+            if host is None or host.peer is None or (life >= 0 and life != host.life):
                 continue
             if host.asleep_since >= 0:
                 host.backlog.append((life, event))
@@ -177,7 +180,7 @@ class World:
     def start(self, number: int) -> None:
         """Start a process on this machine, from what its volume holds."""
         host, plan = self.hosts[number], self.plan
-        if host.peer is not None:
+        if host.peer is not None or host.gone:
             return
         if host.volume.damaged:
             self.reach("corrupt_refused")
@@ -197,6 +200,13 @@ class World:
         self.checkers.started(host, host.peer)
         self.turn(host, [])
         self.network.started(number)
+
+    def begin_life(self, life: PeerId, told: msg.MembersChanged) -> None:
+        """Start a process on an empty volume that was told the members (R14)."""
+        must(life not in self.hosts, "R14", f"life {life} is given twice")
+        rate = self.plan.rates[life % len(self.plan.rates)]
+        self.hosts[life] = Host(life, Volume(None, told), rate)
+        self.start(life)
 
     def crash(self, number: int, down: Nanos = -1, kept: int = -1) -> None:
         """Kill a process at once; start it again after `down`, unless that is negative.
@@ -263,7 +273,8 @@ class World:
         self.network.send(host.id, effect.to, effect.message)
 
     def _reply(self, host: Host, effect: ef.Reply | ef.ReadReady) -> None:
-        self.replies(host, effect)
+        if effect.request > 0:  # others are the operator's, who looks at what is committed
+            self.replies(host, effect)
 
     def _note(self, host: Host, effect: ef.Note) -> None:
         self.checkers.note(host, effect)
