@@ -240,6 +240,10 @@ class NotTrader(Struct, gc=False, frozen=True, array_like=True, tag=32):
     hint: int
 
 
+class Retired(Struct, gc=False, frozen=True, array_like=True, tag=40):
+    """The receiver's life is over, by a committed entry that it missed (R10, R14)."""
+
+
 class ReadIndex(Struct, gc=False, frozen=True, array_like=True, tag=33):
     read: int
 
@@ -273,6 +277,7 @@ Message: TypeAlias = (
     | Submit
     | Answers
     | NotTrader
+    | Retired
     | ReadIndex
     | ReadAt
 )

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bazaar_peer.core.types import Limits
+from bazaar_peer.core.types import Limits, ordinal_of
 
 COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER, SET_SIZE, JOIN = range(6)
 """Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot;
@@ -70,6 +70,14 @@ class MembersChanged(Struct, gc=False, frozen=True, array_like=True, tag="m"):
     machine: bytes = b""
     """The machine's own settings, opaque to the core."""
     retired: tuple[int, ...] = ()
+
+
+def is_over(members: MembersChanged, life: int) -> bool:
+    """Tell whether these members say that a life is over: another came, or its place is gone."""
+    ordinal = ordinal_of(life)
+    if any(ordinal_of(member.id) == ordinal and life < member.id for member in members.members):
+        return True
+    return any(ordinal_of(gone) == ordinal and life <= gone for gone in members.retired)
 
 
 class VersionRaised(Struct, gc=False, frozen=True, array_like=True, tag="v"):

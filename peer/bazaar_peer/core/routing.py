@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core.effects import Removed
+from bazaar_peer.core.records import is_over
 from bazaar_peer.core.types import PeerId, Role
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
         msg.Nominated: peer.nominator.on_nominated,
         msg.Poll: peer.nominator.on_poll,
         msg.PollAnswer: peer.nominator.on_poll_answer,
+        msg.Retired: partial(on_retired, peer),
         msg.Submit: peer.trader_role.post.on_submit,
         msg.Answers: peer.ingress.on_answers,
         msg.NotTrader: peer.ingress.on_not_trader,
@@ -45,7 +48,8 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
 def take(peer: Peer, event: ev.Event) -> None:
     match event:
         case ev.Received(sender=sender, message=message):
-            if sender != peer.me and not peer.halted:
+            known = sender in peer.others or _may_speak(peer, sender, message)
+            if known and not peer.halted:
                 peer.routes[type(message)](sender, message)
         case ev.Command():
             peer.ingress.command(event)
@@ -101,3 +105,27 @@ def on_trader_alive(peer: Peer, sender: PeerId, message: msg.TraderAlive) -> Non
         peer.nominee.on_trader_alive(sender, message)
     else:
         peer.nominator.on_trader_alive(sender, message)
+
+
+CANDIDACY = (msg.IWon, msg.Poll, msg.Election, msg.Nominated)
+
+
+def _may_speak(peer: Peer, sender: PeerId, message: msg.Message) -> bool:
+    """Tell whether to hear one who is no member here: perhaps newer than this journal.
+
+    A life that is over by what is committed hears so, and nothing else. One that is over by the own
+    journal alone still may trade, and truncate that; but it cannot win with this peer's promise,
+    and its attempts would only keep those who can from theirs (N8).
+    """
+    if sender == peer.me:
+        return False
+    committed = peer.state.members
+    if committed is not None and is_over(committed, sender):
+        peer.send(sender, msg.Retired())
+        return False
+    return not (isinstance(message, CANDIDACY) and is_over(peer.members, sender))
+
+
+def on_retired(peer: Peer, sender: PeerId, message: msg.Retired) -> None:
+    peer.note("removed", index=peer.state.index)
+    peer.effects.append(Removed())

@@ -86,7 +86,7 @@ class Schedule:
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
         hub = max(alive, key=lambda a: len(reach[a]))
         counted = {h.peer.voters for h in world.hosts.values() if h.peer is not None}
-        if not all(quorum.reached(voters, reach[hub]) for voters in counted):
+        if not all(hub in voters and quorum.reached(voters, reach[hub]) for voters in counted):
             return alive
         for a, b in cuts:
             world.network.set_cut(a, b, 1)
@@ -98,7 +98,10 @@ class Schedule:
         world, timeout = self.world, self.plan.timing.heartbeat_timeout
         self._elect()
         world.run(world.now + 4 * timeout)
-        self._answered(core)
+        members = world.checkers.committed.state.members
+        assert members is not None
+        voters = {member.id for member in members.members}
+        self._answered([life for life in core if life in voters])
 
     def _answered(self, core: list[int]) -> None:
         """Two fresh keys are executed, and a fresh number where a session can be had (R13).
