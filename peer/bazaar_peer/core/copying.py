@@ -48,7 +48,8 @@ class Copying:
                 peer.send(sender, msg.Refused(peer.epoch))
             return
         journal, after = peer.journal, message.after_index
-        if after < journal.base[1]:
+        at_base = after == journal.base[1] and message.after_epoch != journal.base[0]
+        if after < journal.base[1] or at_base:  # nothing before the base is left to compare with
             self.begin_parts(sender, message.epoch)
         elif journal.epoch_at(after) != message.after_epoch:
             hint = journal.floor_of(min(after - 1, journal.last[1]))

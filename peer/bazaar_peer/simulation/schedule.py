@@ -134,11 +134,11 @@ class Schedule:
     def _number_answered(self, attempt: int) -> bool:
         """Send a fresh number in a client's session that has room; without one, open one.
 
-        Later attempts open one always: an old one may idle out before each of them.
+        Every second attempt opens one always: an old one may idle out before each of them.
         """
         clients = self.clients
         usable = [session for session in clients.sessions if clients.room(session)]
-        if usable and not attempt:
+        if usable and attempt % 2 == 0:
             return self._settled([clients.number(usable[-1])])
         before = len(clients.history)
         opened = clients.session(1000 + attempt, self.plan.seed + attempt)

@@ -106,6 +106,21 @@ def test_rival_of_a_nominee_that_copies_gets_no_promise(end: str) -> None:
     assert [m.hears for m in asked if isinstance(m, msg.PollAnswer)] == [left_alone]
 
 
+@pytest.mark.parametrize(("after", "epoch"), [(24, 0), (23, 1), (23, 0)])
+def test_nominee_with_nothing_in_common_behind_the_base_gets_a_checkpoint(
+    after: int, epoch: int
+) -> None:
+    """R8 (seed 31305753): at the base, too, if its own record there is another one."""
+    peer = Lone()
+    peer.tell(P[1], msg.IWon(1, 0))
+    peer.sync()
+    peer.core.journal.rebase((1, 24), b"", peer.core.members)
+
+    told = peer.tell(P[1], msg.Fetch(1, epoch, after))
+
+    assert [effect.number for effect in told if isinstance(effect, fx.ReadPart)] == [0]
+
+
 def test_promise_that_a_higher_one_overtook_is_not_answered() -> None:
     """R4, R1."""
     peer = Lone()
