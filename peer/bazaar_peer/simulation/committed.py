@@ -52,6 +52,12 @@ class Committed:
         self.outcomes: dict[tuple[int, int], tuple[int, int, bytes]] = {}
         self.learn(genesis)
 
+    @property
+    def members(self) -> msg.MembersChanged:
+        """The newest members that are committed."""
+        assert self.state.members is not None
+        return self.state.members
+
     def learn(self, stored: Stored) -> None:
         """Take the next committed record."""
         record = msg.decode_record(stored.blob)

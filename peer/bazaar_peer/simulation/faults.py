@@ -88,8 +88,7 @@ class Faults:
 
     def damage(self, who: int) -> None:
         """A volume is lost or rots: an empty one comes in its place (R10, R14)."""
-        members = self.world.checkers.committed.state.members
-        assert members is not None
+        members = self.world.checkers.committed.members
         voters = [m.id for m in members.members if m.voter]
         lost = sum(self.world.hosts[PeerId(v)].gone for v in voters if v in self.world.hosts)
         if lost < (len(voters) - 1) // 2:

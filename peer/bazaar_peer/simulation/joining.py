@@ -86,8 +86,7 @@ class Joining:
         if ordinal >= self.size:
             del self.knocking[ordinal]
             return
-        members = self.world.checkers.committed.state.members
-        assert members is not None
+        members = self.world.checkers.committed.members
         found = [member for member in members.members if member.volume == volume]
         if found:
             del self.knocking[ordinal]

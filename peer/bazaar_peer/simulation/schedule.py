@@ -9,7 +9,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import MS, NOBODY, Role
+from bazaar_peer.core.types import MS, NOBODY, Role, ordinal_of
 from bazaar_peer.simulation.clients import Clients
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.faults import Faults, cuts_of
@@ -28,6 +28,7 @@ GOAL = 3
 BOUND = 4
 """And within which it must, where the last turn comes within one; docs/evidence/simulator.md says
 what lies between."""
+WISH_ROUNDS = 200
 ROUNDS = 12
 """Fresh commands are sent so many times at most."""
 PATIENCE = 30
@@ -98,10 +99,11 @@ class Schedule:
         world, timeout = self.world, self.plan.timing.heartbeat_timeout
         self._elect()
         world.run(world.now + 4 * timeout)
-        members = world.checkers.committed.state.members
-        assert members is not None
+        members = world.checkers.committed.members
         voters = {member.id for member in members.members}
         self._answered([life for life in core if life in voters])
+        if core:
+            self._wished()
 
     def _answered(self, core: list[int]) -> None:
         """Two fresh keys are executed, and a fresh number where a session can be had (R13).
@@ -119,6 +121,19 @@ class Schedule:
                 return
             self._pause()
         raise Violation("G4", "a fresh number of a client's session is not executed")
+
+    def _wished(self) -> None:
+        """The members come to be those wished for: voters all, on volumes that are there (R10)."""
+        world, joining = self.world, self.world.joining
+        members = world.checkers.committed.members
+        for _ in range(WISH_ROUNDS):
+            members = world.checkers.committed.members
+            lives = [m.id for m in members.members if m.voter and not world.hosts[m.id].gone]
+            if [ordinal_of(life) for life in lives] == list(range(joining.size)):
+                world.reach("wish_fulfilled")
+                return
+            world.run(world.now + self.plan.timing.heartbeat_timeout)
+        raise Violation("G4", f"wished for {joining.size} peers, members are {members}")
 
     def _keys_answered(self, core: list[int]) -> None:
         left = 2

@@ -5,7 +5,15 @@ a named script. Many leave a part of a rule out or do it the nearest wrong way; 
 the core once had.
 """
 
-from bazaar_peer.simulation.plants import answers, investiture, liveness, once, replication, state
+from bazaar_peer.simulation.plants import (
+    answers,
+    investiture,
+    liveness,
+    members,
+    once,
+    replication,
+    state,
+)
 from bazaar_peer.simulation.plants.registry import PLANTS, planted
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "answers",
     "investiture",
     "liveness",
+    "members",
     "once",
     "planted",
     "replication",
