@@ -214,7 +214,7 @@ class Nominator(ABC):
         peer, follower = self.peer, self.peer.follower
         lost = follower.trader if follower.trader != NOBODY else peer.disk.hard.promised_to
         if peer.me not in peer.voters:
-            return NEVER
+            return max(self.retry_at, follower.quiet_since + peer.timing.heartbeat_timeout)
         count = len(peer.voters)
         mine = peer.voters.index(peer.me)
         place = peer.voters.index(PeerId(lost)) if lost in peer.voters else count - 1
@@ -257,8 +257,17 @@ class Nominator(ABC):
                 self._idle()
                 self._failed()
         elif not self.gathering() and peer.now >= self.start_at():
+            if peer.me not in peer.voters:
+                self._ask_what_became()
+                return
             peer.note("election", epoch=peer.epoch, attempt=self.failed, lost=peer.follower.trader)
             self.start()
+
+    def _ask_what_became(self) -> None:
+        """No voter, and nobody is heard: it may have missed its own removal; who knows says so."""
+        peer = self.peer
+        self.retry_at = peer.now + peer.timing.heartbeat_timeout
+        peer.broadcast(msg.Poll(0))
 
     def _exclude(self, who: PeerId) -> None:
         self.excluded[who] = EXCLUDED_ROUNDS
