@@ -50,6 +50,8 @@ class Committed:
         self.floors: dict[int, int] = {}
         """Session → the highest floor that any submission said."""
         self.outcomes: dict[tuple[int, int], tuple[int, int, bytes]] = {}
+        self.reign_at = self.changed_at = 0
+        """Indexes of the newest reign and of the newest change of members."""
         self.learn(genesis)
 
     @property
@@ -65,6 +67,7 @@ class Committed:
             self._order(record)
         self.ran.clear()
         wanted = self._wanted(record)
+        self._changes(record)
         answers = self.state.apply(record, stored.chain)
         for answer in answers:
             wanted.pop((answer.session, answer.number), None)
@@ -96,6 +99,20 @@ class Committed:
                 if told <= entry.number < told + session.window:
                     wanted[entry.session, entry.number] = True
         return wanted
+
+    def _changes(self, record: msg.Record) -> None:
+        """R10: one voter an entry, and only behind a committed reign and change."""
+        for index, entry in enumerate(record.entries, record.first):
+            if type(entry) is msg.EpochStarted:
+                self.reign_at = index
+            elif type(entry) is msg.MembersChanged:
+                before = self.state.members
+                if before is not None:
+                    apart = _voters(before) ^ _voters(entry)
+                    told = record.committed >= max(self.reign_at, self.changed_at)
+                    if len(apart) > 1 or not told:
+                        raise Violation("R10", f"change {index}: voters {apart} at once, or early")
+                self.changed_at = index
 
     def _order(self, record: msg.Record) -> None:
         submissions = [e for e in record.entries if type(e) is msg.Submission]
@@ -166,3 +183,7 @@ class Committed:
 
 def digest(parts: list[bytes]) -> bytes:
     return blake2b(b"|".join(parts), digest_size=16).digest()
+
+
+def _voters(members: msg.MembersChanged) -> set[int]:
+    return {member.id for member in members.members if member.voter}
