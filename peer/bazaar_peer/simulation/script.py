@@ -57,8 +57,8 @@ class Script:
         while self.manual and world.heap and world.heap[0][0] <= world.now + 10 * MS:
             _, _, number, life, event = world.heap.pop(0)
             world.heap.sort()
-            host = world.hosts[number]
-            if number < 0:
+            host = world.hosts.get(number)
+            if host is None:
                 event()
             elif event is TICK:
                 host.armed = 1 << 62

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from bazaar_peer.core import routing
 from bazaar_peer.core.admission import Admission
 from bazaar_peer.core.membership import Membership
 from bazaar_peer.core.messages import Member, MembersChanged
@@ -19,12 +20,13 @@ from bazaar_peer.simulation.plants.registry import Patch, plant
 
 @plant
 def cfgstale() -> list[Patch]:
-    """A nominee counts its promises over the members in its own journal (R9, row 12)."""
+    """A nominee counts its promises over members of old, not of the best journal (R9, row 12)."""
 
     def electorate(self: Nominee, owner: PeerId) -> tuple[PeerId, ...]:
-        return self.peer.voters
+        _, oldest = self.peer.journal.configs[0]
+        return tuple(PeerId(member.id) for member in oldest.members)
 
-    return [(Nominee, "electorate", electorate)]
+    return [(Nominee, "electorate", electorate), (routing, "is_over", lambda *_: False)]
 
 
 @plant
