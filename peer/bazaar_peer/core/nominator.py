@@ -113,7 +113,7 @@ class Nominator(ABC):
             if not (by_own_trader and sender == peer.follower.trader):
                 peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
                 return
-        elif peer.epoch > message.replaces or peer.hearing() or peer.follower.awaits_copy():
+        elif peer.epoch > message.replaces or peer.follower.spoken_for():
             peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
             return
         self._idle()
@@ -124,7 +124,7 @@ class Nominator(ABC):
         peer = self.peer
         if peer.role is Role.NOMINEE:
             return
-        hears = peer.hearing() or peer.follower.awaits_copy()
+        hears = peer.follower.spoken_for()
         peer.send(sender, msg.PollAnswer(message.token, standing_of(peer), hears, peer.epoch))
         if not hears and self.poll_at == NEVER:
             self.poll_at = peer.now + peer.timing.step + self._backoff()
