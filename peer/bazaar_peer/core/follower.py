@@ -90,7 +90,7 @@ class Follower:
         peer = self.peer
         number = peer.promise(epoch, nominee)
         self.quiet_since = peer.now
-        peer.nominator.restart_timer()
+        peer.nominator.on_promised(nominee)
         self._promised = (number, epoch, nominee, peer.journal.last)
         peer.note("promised", epoch=epoch, to=nominee)
 
