@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
-from bazaar_peer.core.nominator import EXCLUDED_ROUNDS, Nominator
+from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.types import PeerId
 
 
@@ -36,13 +36,19 @@ class Bully(Nominator):
         if any(answer.hears for answer in self.tally.values()):
             self.on_trader_alive(peer.me, msg.TraderAlive(peer.epoch, peer.epoch))
             return
-        if self.vain or self.excluded or self.failed >= EXCLUDED_ROUNDS:
+        if self.failed:
             super()._poll_progress()  # N4: who reaches a majority stands itself
             return
         waiting = [v for v in peer.voters if v in peer.linked and v not in self.tally]
         if peer.follower.trader in waiting:
             waiting.remove(peer.follower.trader)
         if not waiting:
+            self._close()
+
+    def _poll_ended(self) -> None:
+        if self.failed:
+            super()._poll_ended()
+        else:
             self._close()
 
     def _close(self) -> None:
@@ -52,9 +58,3 @@ class Bully(Nominator):
         else:
             self._idle()
             self._failed()
-            self.vain = True
-
-    def tick(self) -> None:
-        if self.polling and self.peer.now >= self.poll_until and not self.peer.hearing():
-            self._close()
-        super().tick()

@@ -48,8 +48,7 @@ class Copying:
                 peer.send(sender, msg.Refused(peer.epoch))
             return
         journal, after = peer.journal, message.after_index
-        at_base = after == journal.base[1] and message.after_epoch != journal.base[0]
-        if after < journal.base[1] or at_base:  # nothing before the base is left to compare with
+        if after <= journal.base[1] and (message.after_epoch, after) != journal.base:
             self.begin_parts(sender, message.epoch)
         elif journal.epoch_at(after) != message.after_epoch:
             hint = journal.floor_of(min(after - 1, journal.last[1]))
@@ -117,7 +116,7 @@ class Copying:
             return
         try:
             state.restore(message.data)
-        except (*UNREADABLE, ValueError, TypeError, LookupError) as wrong:
+        except (*UNREADABLE, TypeError, LookupError) as wrong:
             peer.note("bad_checkpoint", index=message.base_index, why=str(wrong))
             self._state = None
             return

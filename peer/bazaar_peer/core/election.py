@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
-from bazaar_peer.core.nominator import EXCLUDED_ROUNDS, NEVER, TALLY_MAX, Nominator
+from bazaar_peer.core.nominator import NEVER, TALLY_MAX, Nominator
 from bazaar_peer.core.standing import standing_of
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role, ordinal_of
 
@@ -42,9 +42,8 @@ class Ring(Nominator):
         if len(peer.voters) == 1:
             peer.nominee.start(transfer=0)
             return
-        vain = self.excluded or (self.failed >= EXCLUDED_ROUNDS and self.failed % 2)
-        if vain or peer.now >= self.poll_at or not self.patient:
-            self.poll()  # tokens bring nobody to reign: see whom one reaches oneself (N4)
+        if self.failed or peer.now >= self.poll_at or not self.patient:
+            self.poll()  # a token brought nobody to reign: see whom one reaches oneself (N4)
             return
         self.counter += 1
         self.own = peer.disk.hard.boot << 20 | self.counter

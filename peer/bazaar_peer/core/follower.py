@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import chain_hash, check_fit
 from bazaar_peer.core.records import UNREADABLE
-from bazaar_peer.core.types import EPOCH_MAX, NOBODY, Nanos, PeerId, Position
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Position
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -50,9 +50,8 @@ class Follower:
     def on_i_won(self, sender: PeerId, message: msg.IWon) -> None:
         peer, epoch = self.peer, message.epoch
         hard = peer.disk.hard
-        if epoch > EPOCH_MAX:
+        if not peer.seen_epoch(epoch):
             return
-        peer.seen_epoch(epoch)
         taken = self.refuses_while_hearing(message.transfer) or self.awaits_copy()
         if taken and epoch > hard.promised:
             peer.send(sender, msg.TraderAlive(hard.promised, epoch))
@@ -82,12 +81,16 @@ class Follower:
         epoch, until = self.copies
         return peer.nominee.source != NOBODY or (epoch == peer.epoch and peer.now < until)
 
+    def spoken_for(self) -> bool:
+        """Tell whether a trader is heard, or a nominee is getting on with it: no attempt is due."""
+        return self.peer.hearing() or self.awaits_copy()
+
     def grant(self, epoch: int, nominee: PeerId) -> None:
         """Promise, and answer once that is durable."""
         peer = self.peer
         number = peer.promise(epoch, nominee)
         self.quiet_since = peer.now
-        peer.nominator.restart_timer()
+        peer.nominator.on_promised(nominee)
         self._promised = (number, epoch, nominee, peer.journal.last)
         peer.note("promised", epoch=epoch, to=nominee)
 
@@ -105,9 +108,8 @@ class Follower:
     def on_append(self, sender: PeerId, message: msg.Append) -> None:
         peer = self.peer
         hard = peer.disk.hard
-        if message.epoch > EPOCH_MAX:
+        if not peer.seen_epoch(message.epoch):
             return
-        peer.seen_epoch(message.epoch)
         if message.epoch < hard.promised:
             peer.send(sender, msg.Refused(hard.promised))
             return

@@ -2,9 +2,10 @@
 
 A peer that hears no trader waits heartbeat.timeout plus a step for each ring position behind the
 lost one (nothing, if the trader's closed connection proves its death), then starts an attempt. An
-attempt gathers a tally of a majority and nominates one of it; a nominee that does not begin to
-reign is left out of the next three rounds, and the n-th failed attempt waits
-uniform(0, 2^min(n, 4)) steps, below an election timeout (N6).
+attempt gathers a tally of a majority and nominates one of it. Who has failed once polls, and stands
+itself when a majority answers (N4). A nominee that does not begin to reign is left out of the next
+three rounds, and the n-th failed attempt waits uniform(0, 2^min(n, 4)) steps, below an election
+timeout (N6).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ PATIENCE = 3
 Tokens of peers that reach no majority would else keep the one that does from ever asking.
 """
 TALLY_MAX = 1024
+POLL_STEPS = 2
+"""A poll lasts a step, and another one at most if a higher id asks, too (N4)."""
 
 
 class Nominator(ABC):
@@ -51,9 +54,11 @@ class Nominator(ABC):
         self.nominated: tuple[PeerId, Nanos] = (NOBODY, NEVER)
         self.polling = 0
         self.poll_until: Nanos = NEVER
+        self.poll_last: Nanos = NEVER
+        """Until then a poll may wait for a higher id that asks, too."""
+        self.higher_until: Nanos = 0
+        """Until then who has a higher id, and asked last, may stand first (N4)."""
         self.tally: dict[PeerId, msg.PollAnswer] = {}
-        self.vain = False
-        """The bully's last attempts brought no majority."""
 
     # ---- for the other parts ----
 
@@ -64,12 +69,19 @@ class Nominator(ABC):
         self.suspects.clear()
         self.quiet_until = self.token_until = self.retry_at = 0
         self.poll_at = NEVER
-        self.vain = False
         self._idle()
 
     def restart_timer(self) -> None:
         """Somebody else is getting on with it: wait an election timeout more (N8)."""
         self.quiet_until = self.peer.now + self.peer.timing.heartbeat_timeout
+
+    def on_promised(self, nominee: PeerId) -> None:
+        """What was gathered is void now: to stand, or nominate, would undo who got the promise."""
+        waits = self.nominated
+        self._idle()
+        if waits[0] == nominee:
+            self.nominated = waits
+        self.restart_timer()
 
     @property
     def patient(self) -> bool:
@@ -113,7 +125,7 @@ class Nominator(ABC):
             if not (by_own_trader and sender == peer.follower.trader):
                 peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
                 return
-        elif peer.epoch > message.replaces or peer.hearing() or peer.follower.awaits_copy():
+        elif peer.epoch > message.replaces or peer.follower.spoken_for():
             peer.note("stale_nomination", replaces=message.replaces, epoch=peer.epoch)
             return
         self._idle()
@@ -124,8 +136,10 @@ class Nominator(ABC):
         peer = self.peer
         if peer.role is Role.NOMINEE:
             return
-        hears = peer.hearing() or peer.follower.awaits_copy()
+        hears = peer.follower.spoken_for()
         peer.send(sender, msg.PollAnswer(message.token, standing_of(peer), hears, peer.epoch))
+        if sender > peer.me:
+            self.higher_until = peer.now + peer.timing.step
         if not hears and self.poll_at == NEVER:
             self.poll_at = peer.now + peer.timing.step + self._backoff()
 
@@ -162,6 +176,7 @@ class Nominator(ABC):
         self.counter += 1
         self.polling = self.counter
         self.poll_until = peer.now + peer.timing.step
+        self.poll_last = peer.now + POLL_STEPS * peer.timing.step
         self.tally = {peer.me: msg.PollAnswer(self.polling, standing_of(peer), False, peer.epoch)}
         peer.note("poll", epoch=peer.epoch)
         peer.broadcast(msg.Poll(self.polling))
@@ -174,17 +189,31 @@ class Nominator(ABC):
             self._poll_progress()
 
     def _poll_progress(self) -> None:
-        """With direct answers of a majority, none hearing a trader, nominate oneself (N4)."""
+        """With direct answers of a majority, none hearing a trader, nominate oneself (N4).
+
+        Of two that ask at once the higher id goes first: each would refuse the other, until both
+        have waited in vain.
+        """
         peer = self.peer
         if any(answer.hears for answer in self.tally.values()):
             self._idle()
             self._failed()
         elif quorum.reached(peer.voters, self.tally):
+            until = min(self.higher_until, self.poll_last)
             if unable(peer):
                 self._nominate_answered()
+            elif peer.now < until:
+                self.poll_until = until
             else:
                 self._idle()
                 peer.nominee.start(transfer=0)
+
+    def _poll_ended(self) -> None:
+        if quorum.reached(self.peer.voters, self.tally):
+            self._poll_progress()
+        else:
+            self._idle()
+            self._failed()
 
     def _nominate_answered(self) -> None:
         answers = self.tally.values()
@@ -254,8 +283,7 @@ class Nominator(ABC):
                 self._failed()
         elif self.polling:
             if peer.now >= self.poll_until:
-                self._idle()
-                self._failed()
+                self._poll_ended()
         elif not self.gathering() and peer.now >= self.start_at():
             if peer.me not in peer.voters:
                 self._ask_what_became()
@@ -294,5 +322,5 @@ class Nominator(ABC):
         """End whatever attempt is under way."""
         self.nominated = (NOBODY, NEVER)
         self.polling = 0
-        self.poll_until = NEVER
+        self.poll_until = self.poll_last = NEVER
         self.tally = {}

@@ -228,9 +228,12 @@ class Peer(Ledger):
         """Tell whether there is a trader that this peer hears, itself included (N3)."""
         return self.role is Role.TRADER or self.follower.hearing()
 
-    def seen_epoch(self, epoch: int) -> None:
-        if epoch <= EPOCH_MAX:
-            self.epoch_max = max(self.epoch_max, epoch)
+    def seen_epoch(self, epoch: int) -> bool:
+        """Remember an epoch; False: it is beyond all reach, and not believed."""
+        if epoch > EPOCH_MAX:
+            return False
+        self.epoch_max = max(self.epoch_max, epoch)
+        return True
 
     def members_changed(self) -> None:
         """Count over the newest members of the own journal (R9)."""

@@ -26,7 +26,6 @@ class Reads:
     def stop(self) -> None:
         self.waiting: dict[tuple[PeerId, int], tuple[int, int]] = {}
         """(who asked, its read) → (round needed, index), the latest round last."""
-        self.latest = 0
         self.probe = 0
         """The round sent last for reads."""
 
@@ -40,14 +39,14 @@ class Reads:
             return
         name = (sender, read)
         if name not in self.waiting and len(self.waiting) < READS_MAX:  # asked again: in time
-            self.latest = trader.round + 1
-            self.waiting[name] = (self.latest, self.peer.commit)
+            self.waiting[name] = (trader.round + 1, self.peer.commit)
 
     def wants_round(self) -> bool:
         """Tell whether a round must leave now: reads wait, and none for them is under way."""
         if not self.waiting:
             return False
-        return self.latest > self.probe and self.probe <= self.trader.majority_round()
+        latest, _ = next(reversed(self.waiting.values()))
+        return latest > self.probe and self.probe <= self.trader.majority_round()
 
     def round_sent(self, number: int) -> None:
         if self.waiting:

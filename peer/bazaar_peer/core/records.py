@@ -117,6 +117,6 @@ class Stored(Struct, gc=False, frozen=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""All that msgspec raises for bytes of another's making."""
+UNREADABLE = (ValueError, RecursionError)
+"""All that msgspec raises for bytes of another's making: its own errors, and those of text."""
 decode_record = msgspec.msgpack.Decoder(Record).decode

@@ -112,7 +112,8 @@ class Sessions:
         return outcome
 
     def _keyed(self, sub: Submission, machine: Machine, at: Context) -> Outcome:
-        known = self.keys.get((sub.client, sub.key))
+        name = (sub.client, sub.key)
+        known = self.keys.get(name)
         if known is not None:
             status = Status.OK if known[0] == sub.digest else Status.OTHER_BODY
             return (sub.digest, status, known[1], known[2], known[3])
@@ -124,14 +125,8 @@ class Sessions:
             return (sub.digest, Status.KEYS_FULL, at.index, at.epoch, b"")
         outcome = self._run(sub, machine, at)
         if outcome[1] == Status.OK:
-            self.ages.append((sub.client, sub.key))
-            self.keys[sub.client, sub.key] = (
-                sub.digest,
-                at.index,
-                at.epoch,
-                outcome[4],
-                self.log_time,
-            )
+            self.ages.append(name)
+            self.keys[name] = (sub.digest, at.index, at.epoch, outcome[4], self.log_time)
         return outcome
 
     def _run(self, sub: Submission, machine: Machine, at: Context) -> Outcome:

@@ -22,10 +22,11 @@ def unable(peer: Peer) -> bool:
 
 
 def standing_of(peer: Peer) -> msg.Standing:
-    """Return a peer's own line; one that is linked to no majority cannot lead either."""
+    """Return a peer's own line; who reaches no majority, or has just failed, cannot lead either."""
     epoch, index = peer.journal.last
     reaches = quorum.reached(peer.voters, {peer.me, *peer.linked})
-    return msg.Standing(peer.me, epoch, index, unable(peer) or not reaches)
+    failed = peer.me in peer.nominator.excluded
+    return msg.Standing(peer.me, epoch, index, unable(peer) or failed or not reaches)
 
 
 def ranked(able: list[msg.Standing], limit: int, failed: int) -> list[msg.Standing]:

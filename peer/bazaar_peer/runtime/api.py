@@ -157,6 +157,17 @@ class Commands:
 
     # ---- many
 
+    async def outcomes(self, events: list[Command]) -> list[Reply]:
+        """Have many commands done; one task waits for all of them, a task each costs more."""
+        futures = [self.driver.ask(event) for event in events]
+        try:
+            replies = [await future for future in futures]
+        except asyncio.CancelledError:
+            for event in events:
+                self.driver.forget(event.request)
+            raise
+        return [reply for reply in replies if isinstance(reply, Reply)]
+
     async def post_batch(self, request: web.Request) -> web.Response:
         """Orders of one client in causal order; each has its own key and its own answer."""
         authorize(request)
@@ -170,9 +181,8 @@ class Commands:
         for order in batch.orders:
             caller.key = order.key
             events.append(self.event(caller, command_of(order, caller.name)))
-        replies = await asyncio.gather(*(self.outcome(event) for event in events))
         answers, index = [], 0
-        for order, reply in zip(batch.orders, replies, strict=True):
+        for order, reply in zip(batch.orders, await self.outcomes(events), strict=True):
             found = reply.answer
             if reply.status == Status.OK and found is not None:
                 index = max(index, found.index)

@@ -13,6 +13,7 @@ from aiohttp import web
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.journal import entries
 from bazaar_peer.core.messages import COMMAND, Entry, Submission, decode_record
+from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.types import PeerId, name_of
 from bazaar_peer.core.vector_clock import decode_stamp
 from bazaar_peer.market import views
@@ -179,7 +180,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         return {"kind": ("", "OpenSession", "CloseSession", "OpenPeer")[entry.kind], **told}
     try:
         command = decode_command(entry.body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return {"kind": "Invalid", **told}
     return {"kind": type(command).__name__, **told, **msgspec.structs.asdict(command)}
 

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.types import Nanos
 from bazaar_peer.market import commands as market
 from bazaar_peer.market.commands import LotId, Name, Price, Quantity
@@ -244,7 +245,7 @@ def decoded(data: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode and validate; raises Problem 400."""
     try:
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise from_validation(error) from None
 
 

@@ -158,8 +158,9 @@ class Schedule:
         before = len(clients.history)
         opened = clients.session(1000 + attempt, self.plan.seed + attempt)
         self._settled([clients.history[before]])
-        numbers = [o for o in clients.history[before:] if o.session is opened]
-        return self._settled([o for o in numbers if "number" in o.command][:1] or numbers)
+        sent = [o for o in clients.history[before:] if o.session is opened]
+        numbers = [o for o in sent if "number" in o.command]
+        return bool(numbers) and self._settled(numbers[:1])
 
     def _settled(self, operations: list[Operation]) -> bool:
         """Wait until all are done; tell whether all were executed."""

@@ -8,6 +8,7 @@ import pytest
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.state import FORMAT, Header
 from bazaar_peer.core.types import MS, SECOND, PeerId, Role
 from bazaar_peer.core.vector_clock import PARTS_MAX, TICKS_MAX, sealed
@@ -20,9 +21,9 @@ NESTED = b"\x91" * 200_000 + b"\x90"
 encode = msgspec.msgpack.encode
 
 
-def record(peer: object, entry: msg.Entry, *, behind: int = 0) -> bytes:
-    epoch, index = peer.journal.last  # type: ignore[attr-defined]
-    return msg.encode(msg.Record(epoch, index + 1 + behind, index, 0, {}, [entry]))
+def record(peer: Peer, entry: msg.Entry) -> bytes:
+    epoch, index = peer.journal.last
+    return msg.encode(msg.Record(epoch, index + 1, index, 0, {}, [entry]))
 
 
 def tell(ring: Ring, to: PeerId, sender: PeerId, message: msg.Message) -> list[fx.Effect]:

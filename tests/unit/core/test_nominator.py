@@ -441,6 +441,7 @@ def test_bully_stands_itself_when(before: str) -> None:
     core = ring.peers[P[0]]
     if before == "its nominee did not reign":
         core.nominator._exclude(P[2])
+        core.nominator._failed()
     else:
         core.nominator.start()
         core.handle([ev.Tick()], ring.now + core.timing.heartbeat_timeout)
@@ -473,3 +474,33 @@ def test_trader_that_steps_down_says_so() -> None:
 
     told = [to for sender, to, message in ring.sent if message == msg.SteppedDown(1)]
     assert told == [peer for peer in P if peer != trader]
+
+
+def test_of_two_that_poll_at_once_the_higher_stands_first() -> None:
+    """N4: the lower waits for a step behind the higher one's question, then it stands itself."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator.poll()
+    asked = core.now
+    answers(ring, P[1], msg.Poll(3), P[4])
+    for peer in (P[2], P[3], P[4]):
+        answer = msg.PollAnswer(core.nominator.polling, standing(peer), hears=False)
+        answers(ring, P[1], answer, peer)
+    waited = core.role
+    core.handle([ev.Tick()], asked + core.timing.step)
+
+    assert (waited, core.role) == (Role.FOLLOWER, Role.NOMINEE)
+
+
+def test_who_promises_ends_its_own_attempt() -> None:
+    """N8: to stand, or to nominate, would undo who has the promise."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator.poll()
+    polling = core.nominator.polling
+    answers(ring, P[1], msg.IWon(core.epoch + 1, 0), P[4])
+    for peer in (P[2], P[3]):
+        answers(ring, P[1], msg.PollAnswer(polling, standing(peer), hears=False), peer)
+
+    assert core.role is Role.FOLLOWER
+    assert core.disk.hard.promised_to == P[4]

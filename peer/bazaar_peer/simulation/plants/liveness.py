@@ -50,8 +50,14 @@ def rivals_undo_copies() -> list[Patch]:
 
 @plant
 def nobody_excluded() -> list[Patch]:
-    """A nominee that never gets on is nominated again at once (N4, row 41)."""
-    return [(Nominator, "_exclude", lambda self, who: None)]
+    """A nominee that never gets on is nominated again, by token after token (N4, row 41)."""
+    inner = Ring.start
+
+    def start(self: Ring) -> None:
+        self.failed = 0
+        inner(self)
+
+    return [(Nominator, "_exclude", lambda self, who: None), (Ring, "start", start)]
 
 
 @plant
@@ -81,15 +87,20 @@ def higher_token_lives_for_ever() -> list[Patch]:
 
 @plant
 def no_jitter() -> list[Patch]:
-    """Whoever failed at the same moment tries again at the same moment (N6, row 43)."""
+    """Whoever failed at the same moment tries again then, and nobody goes first (N6, row 43)."""
     inner = Nominator._failed
+    progress = Nominator._poll_progress
+
+    def poll_progress(self: Nominator) -> None:
+        self.higher_until = 0
+        progress(self)
 
     def failed(self: Nominator) -> None:
         jitter, self.peer.jitter = self.peer.jitter, lambda: 0
         inner(self)
         self.peer.jitter = jitter
 
-    return [(Nominator, "_failed", failed)]
+    return [(Nominator, "_failed", failed), (Nominator, "_poll_progress", poll_progress)]
 
 
 @plant
