@@ -15,6 +15,7 @@ from bazaar_peer.core.hand_over import HandOver
 from bazaar_peer.core.nominator import NEVER, Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.replication import Replication
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import Role
 from bazaar_peer.simulation.plants.registry import Patch, plant
@@ -39,7 +40,7 @@ def copy_is_no_progress() -> list[Patch]:
     def nothing(self: Any, *place: Any) -> None:
         return
 
-    return [(Trader, "copy_advanced", nothing), (Nominee, "copy_advanced", nothing)]
+    return [(Replication, "copy_advanced", nothing), (Nominee, "copy_advanced", nothing)]
 
 
 @plant
