@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -321,11 +322,13 @@ def test_session_of_no_peer_is_not_opened(client: str, boot: int) -> None:
     assert list(core.state.sessions.sessions) == before
 
 
-def test_message_of_a_stranger_is_dropped() -> None:
+def test_life_that_is_over_hears_so_and_is_not_heard() -> None:
+    """R10: a peer that was removed deposes nobody, however high its epoch."""
     ring, peer = trading()
-    core = ring.peers[peer]
+    core, gone = ring.peers[peer], PeerId(7)
+    core.state.members = msgspec.structs.replace(core.state.members, retired=(gone,))
 
-    assert (
-        core.handle([ev.Received(PeerId(7), msg.Append(99, 1, 0, 0, 9, 9, [], {}))], ring.now) == []
-    )
+    told = core.handle([ev.Received(gone, msg.Append(99, 1, 0, 0, 9, 9, [], {}))], ring.now)
+
+    assert told == [fx.Send((gone,), msg.Retired())]
     assert core.epoch == 1

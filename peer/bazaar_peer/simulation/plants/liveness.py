@@ -12,9 +12,10 @@ from bazaar_peer.core.agreement import Agreement
 from bazaar_peer.core.election import Ring
 from bazaar_peer.core.follower import Follower
 from bazaar_peer.core.hand_over import HandOver
-from bazaar_peer.core.nominator import NEVER, Nominator
+from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.polls import NEVER, Polls
 from bazaar_peer.core.replication import Replication
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import Role
@@ -90,9 +91,9 @@ def higher_token_lives_for_ever() -> list[Patch]:
 def no_jitter() -> list[Patch]:
     """Whoever failed at the same moment tries again then, and nobody goes first (N6, row 43)."""
     inner = Nominator._failed
-    progress = Nominator._poll_progress
+    progress = Polls._poll_progress
 
-    def poll_progress(self: Nominator) -> None:
+    def poll_progress(self: Polls) -> None:
         self.higher_until = 0
         progress(self)
 
@@ -101,7 +102,7 @@ def no_jitter() -> list[Patch]:
         inner(self)
         self.peer.jitter = jitter
 
-    return [(Nominator, "_failed", failed), (Nominator, "_poll_progress", poll_progress)]
+    return [(Nominator, "_failed", failed), (Polls, "_poll_progress", poll_progress)]
 
 
 @plant
@@ -176,11 +177,11 @@ def leaver_stands_again() -> list[Patch]:
 def no_poll() -> list[Patch]:
     """A token that brings nobody is followed by another token only (N4, row 40)."""
 
-    def poll(self: Nominator) -> None:
+    def poll(self: Polls) -> None:
         self._idle()
         self._failed()
 
-    return [(Nominator, "poll", poll), (Nominator, "patient", property(lambda self: True))]
+    return [(Polls, "poll", poll), (Nominator, "patient", property(lambda self: True))]
 
 
 @plant

@@ -10,6 +10,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.durability import DiskQueue
 from bazaar_peer.core.follower import Follower
 from bazaar_peer.core.reads import Reads
+from bazaar_peer.core.replication import Replication
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.simulation.plants.registry import Patch, plant
 
@@ -67,13 +68,13 @@ def unclamped() -> list[Patch]:
 @plant
 def acknoepoch() -> list[Patch]:
     """An acknowledgement of an earlier reign counts in this one (R5)."""
-    inner = Trader.on_appended
+    inner = Replication.on_appended
 
     def on_appended(self: Trader, sender: Any, message: msg.Appended) -> None:
         seen = min(message.round, self.round)
         inner(self, sender, msgspec.structs.replace(message, epoch=self.epoch, round=seen))
 
-    return [(Trader, "on_appended", on_appended)]
+    return [(Replication, "on_appended", on_appended)]
 
 
 @plant
@@ -143,7 +144,7 @@ def install_acknowledged_early() -> list[Patch]:
 @plant
 def hint_inside_a_record() -> list[Patch]:
     """A hint inside one of the trader's records is taken for a pruned place (R6)."""
-    inner = Trader.on_append_refused
+    inner = Replication.on_append_refused
 
     def on_append_refused(self: Trader, sender: Any, message: msg.AppendRefused) -> None:
         journal = self.peer.journal
@@ -151,4 +152,4 @@ def hint_inside_a_record() -> list[Patch]:
         inner(self, sender, message)
         journal.floor_of = floor_of  # type: ignore[method-assign]
 
-    return [(Trader, "on_append_refused", on_append_refused)]
+    return [(Replication, "on_append_refused", on_append_refused)]
