@@ -86,7 +86,7 @@ def _read_list(path: Path) -> list[tuple[str, str]]:
 
 def _read(folder: RingFolder, report: Report) -> list[History]:
     histories: list[History] = []
-    for peer in range(folder.made.peers):
+    for peer in folder.ordinals():
         if not (folder.volume(peer) / "identity").exists():
             report.counted.append(f"peer {peer}: no volume")
             continue
