@@ -95,7 +95,7 @@ def test_damaged_folder_is_set_aside_when_its_peer_is_let_in_anew(start: StartRi
     until(lambda: readmitted(again, 2), "peer 2 votes again, under another life")
 
     assert [path.name for path in (rig.data / "peer-2/set-aside").iterdir()] == ["damaged"]
-    assert order(again, 2, "through the new one").status == 200
+    assert order(again, 2, "through-the-new-one").status == 200
     again.stop()
     assert bazaar("verify", rig.data).returncode == 0
 
