@@ -18,7 +18,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.types import SECOND, Nanos, PeerId
+from bazaar_peer.core.types import SECOND, Nanos, PeerId, incarnation_of, name_of
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
 
@@ -40,6 +40,22 @@ EXIT_REMOVED = 76
 FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 """Notes that may come with every batch: counted, not logged."""
 FAR: Nanos = 1 << 62
+
+
+LIVES = frozenset(
+    "trader to peer nominee lost second successor initiator wish source follower target".split()
+)
+"""Fields of notes that name a life."""
+
+
+def named(fields: Mapping[str, int | str]) -> Mapping[str, int | str]:
+    """Return a note's fields as people read them: a peer's later lives as 3.1, and so on."""
+    return {
+        key: name_of(value)
+        if key in LIVES and isinstance(value, int) and incarnation_of(value) > 0
+        else value
+        for key, value in fields.items()
+    }
 
 
 class Core(Protocol):
@@ -246,7 +262,7 @@ class Driver:
     def _note(self, note: fx.Note) -> None:
         self.counts[note.kind] += 1
         if note.kind not in FREQUENT:
-            log.info(note.kind, extra={"fields": note.fields})
+            log.info(note.kind, extra={"fields": named(note.fields)})
         for observer in self.observers:
             observer(note)
 
