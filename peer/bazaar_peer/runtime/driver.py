@@ -42,9 +42,7 @@ FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 FAR: Nanos = 1 << 62
 
 
-LIVES = frozenset(
-    "trader to peer nominee lost second successor initiator wish source follower target".split()
-)
+LIVES = ("initiator", "lost", "nominee", "peer", "second", "successor", "to", "trader", "wish")
 """Fields of notes that name a life."""
 
 
