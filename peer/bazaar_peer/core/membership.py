@@ -43,6 +43,7 @@ class Membership:
             not trader.open
             or trader.hand_over.closed
             or max(index, trader.post.flying) > peer.commit
+            or peer.backlog  # a wish, or a version, may be committed that is not applied yet
         ):
             return
         self.waits = ""
@@ -94,14 +95,27 @@ class Membership:
         for learner in peer.members.members:
             if learner.voter:
                 continue
-            progress = self.trader.progress[PeerId(learner.id)]
-            if learner.id in alive and progress.match + NEAR >= peer.commit:
+            wait = self._lacks(PeerId(learner.id))
+            if learner.id in alive and not wait:
                 voter = msgspec.structs.replace(learner, voter=True)
                 members = [voter if m.id == learner.id else m for m in peer.members.members]
                 return self._changed(tuple(members), peer.members.retired)
-            has = f"{progress.match} of {peer.commit} entries"
-            self.waits = f"peer {ordinal_of(learner.id)} copies: it has {has}"
+            self.waits = wait or f"peer {ordinal_of(learner.id)} does not answer: is it started?"
         return None
+
+    def _lacks(self, learner: PeerId) -> str:
+        """Return what a learner lacks to vote: entries, or a release that can apply them (U1)."""
+        peer, who = self.peer, f"peer {ordinal_of(learner)}"
+        match = self.trader.progress[learner].match
+        knows = self.trader.agreement.versions.get(learner, 0)
+        if match + NEAR < peer.commit or not knows:
+            return f"{who} copies: it has {match} of {peer.commit} entries"
+        if knows < peer.state.version:
+            return (
+                f"{who} gets no vote: the ring applies entries by version {peer.state.version},"
+                f" its release knows up to {knows}. Start it with a newer one"
+            )
+        return ""
 
     def _asked(self) -> MembersChanged | None:
         """Make a learner of a volume that asks for a place nobody has."""

@@ -63,6 +63,12 @@ class Checkers:
         self.reach.crashing(host, peer)
 
     def halted(self, host: Host, effect: ef.Halt) -> None:
+        """Only an old release may stop, where the ring has raised the version (U1)."""
+        peer = host.peer
+        assert peer is not None
+        if peer.state.machine.version < self.committed.state.version:
+            self.world.reach("old_release_stopped")
+            return
         raise Violation("R6" if "committed" in effect.reason else "halt", effect.reason)
 
     # ---- turns ----

@@ -99,11 +99,10 @@ class Schedule:
         world, timeout = self.world, self.plan.timing.heartbeat_timeout
         self._elect()
         world.run(world.now + 4 * timeout)
-        members = world.checkers.committed.members
-        voters = {member.id for member in members.members}
-        self._answered([life for life in core if life in voters])
         if core:
-            self._wished()
+            self._wished()  # first: who is removed meanwhile answers no client any more
+        members = {member.id for member in world.checkers.committed.members.members}
+        self._answered([life for life in core if life in members])
 
     def _answered(self, core: list[int]) -> None:
         """Two fresh keys are executed, and a fresh number where a session can be had (R13).
