@@ -55,14 +55,21 @@ class Membership:
     # ---- the steps, in the order in which they are taken ----
 
     def _too_many(self) -> MembersChanged | None:
-        """Remove the highest ordinal beyond the wish."""
+        """Remove the highest ordinal beyond the wish that can be spared.
+
+        The highest may have to wait until one below it, whose volume is lost, is removed.
+        """
         peer = self.peer
         size = peer.state.sessions.admission.size
         beyond = [m for m in peer.members.members if ordinal_of(m.id) >= size]
-        if not beyond:
-            return None
-        highest = max(beyond, key=lambda member: ordinal_of(member.id))
-        return self._without(highest)
+        beyond.sort(key=lambda member: -ordinal_of(member.id))
+        for at, member in enumerate(beyond):
+            if at and member.id == peer.me:
+                continue  # its turn comes: to hand over now would spare nobody
+            change = self._without(member)
+            if change is not None or self.trader.hand_over.closed:
+                return change
+        return None
 
     def _lost(self) -> MembersChanged | None:
         """Remove a life whose ordinal another volume asks for (row 13: two entries, not one)."""

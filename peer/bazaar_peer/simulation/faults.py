@@ -110,7 +110,10 @@ class Faults:
         """Keep a follower from its trader, then kill that and nominate the one that is behind."""
         world, span = self.world, 2 * self.world.plan.timing.heartbeat_timeout
         for trader in world.traders():
-            victim = max(life for life in self.lives() if life != trader.id)
+            others = [life for life in self.lives() if life != trader.id]
+            if not others:
+                return
+            victim = max(others)
             self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
             self._later(span, partial(world.crash, trader.id, span))
             self._later(span + 2 * world.network.latency, partial(self._nominate, victim))

@@ -134,6 +134,22 @@ def test_removal_that_would_leave_no_majority_alive_waits() -> None:
     assert ring.voters() in ([0, 1, 2], [0, 1])
 
 
+def test_member_that_is_gone_is_removed_before_a_higher_one_that_is_needed() -> None:
+    """R10: without 2 the dead 1 would be half of the voters; without 1 all are alive."""
+    ring = Growing(3)
+    ring.settle()
+    ring.add(PeerId(0), 1, 5)
+    ring.run(SECOND)
+    ring.kill(PeerId(1))
+    ring.until(lambda: ring.trader in {0, 2})
+
+    ring.wish(1, 1)
+    ring.until(lambda: ring.trader == 0 and ring.removed)
+
+    assert ring.removed == [2]
+    assert ring.voters() == [0]
+
+
 @pytest.mark.parametrize(
     ("size", "generation", "outcome"),
     [
