@@ -31,6 +31,9 @@ class Joining:
         self.generation = 0
         self.volumes = self.requests = 0
         self.knocking: dict[int, str] = {}
+        self.proposed: list[tuple[int, tuple[PeerId, ...]]] = []
+        """(index, voters) of every change that a trader wrote."""
+        world.noted["members_changed"] = [lambda host, fields: self.propose(host)]
 
     # ---- what an operator does ----
 
@@ -42,6 +45,27 @@ class Joining:
         for ordinal in range(size):
             if ordinal not in held:
                 self._knock(ordinal)
+
+    def may_lose(self, life: int) -> bool:
+        """Tell whether this volume can be lost and a majority of the voters' be left.
+
+        Of the committed voters, and of those of every change that may still be committed.
+        """
+        world, done = self.world, self.world.checkers.committed
+        committed = tuple(PeerId(m.id) for m in done.members.members if m.voter)
+        changes = [voters for index, voters in self.proposed if index > done.changed_at]
+        gone = [h.id for h in world.hosts.values() if h.gone or h.volume.damaged]
+        lost = {*gone, world.restoring.life}
+        return all(
+            life not in voters or len({*lost, life} & set(voters)) <= (len(voters) - 1) // 2
+            for voters in [committed, *changes]
+        )
+
+    def propose(self, host: Host) -> None:
+        """A trader has written a change of members."""
+        assert host.peer is not None
+        index, _ = host.peer.journal.configs[-1]
+        self.proposed.append((index, host.peer.voters))
 
     def lose(self, life: int) -> None:
         """Lose a machine's volume for ever; an empty one comes in its place."""

@@ -223,11 +223,12 @@ def draw_faults(plan: Plan, dice: Dice) -> list[tuple[str, Nanos, str, tuple[Any
         "most": lambda: (dice.below(1 << 30), span()),
         "damage": lambda: (who(),),
         "wish": lambda: (dice.between(1, 7),),
+        "restore": lambda: (who(), t * dice.choice([1, 2, 4]) // 4),
     }
     chosen = dice.some(list(kinds), dice.between(1, 6))
     drawn = []
     for kind in chosen:
-        for _ in range(1 if kind == "damage" else dice.between(1, 5)):
+        for _ in range(1 if kind in {"damage", "restore"} else dice.between(1, 5)):
             drawn.append((dice.below(plan.length), kind, kinds[kind]()))
     drawn.sort(key=lambda fault: fault[0])
     return [(f"f{i}", *fault) for i, fault in enumerate(drawn)]
