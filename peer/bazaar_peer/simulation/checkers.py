@@ -155,12 +155,15 @@ class Checkers:
             place = (stored.epoch, stored.last)
             chain = self.ends.setdefault(place, stored.chain)
             must(chain == stored.chain, "S3", f"two contents at {place}, one at peer {host.id}")
+        elif type(effect) is ef.Truncate:
+            self.reach.truncated(host, effect)
 
     def saved(self, effect: ef.SaveCheckpoint, parts: list[bytes]) -> None:
         self.committed.compare(effect.index, parts)
 
     def sent(self, host: Host, effect: ef.Send) -> None:
-        message = effect.message
+        message, old = effect.message, self.world.restoring.life
+        must(host.id != old, "R14", f"an old copy of volume {old} is heard: {message}")
         if isinstance(message, msg.Append):
             self._append(host, message)
         elif isinstance(message, msg.Appended):

@@ -12,7 +12,7 @@ from bazaar_peer.core.types import Nanos, PeerId, Role, ordinal_of
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.host import Host
-from bazaar_peer.simulation.plan import NOMINEE, TRADER
+from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
 from bazaar_peer.simulation.world import World
 
 RESTORES = 16
@@ -33,7 +33,7 @@ class Faults:
             kind: getattr(self, kind)
             for kind in (
                 "crash pause cut isolate split graph clog stall sync_fails hold fuse majority"
-                " resign most damage restore wish"
+                " resign most damage restore wish change"
             ).split()
         }
         for name, at, kind, arguments in world.plan.faults:
@@ -128,6 +128,11 @@ class Faults:
 
     def wish(self, size: int) -> None:
         self.world.joining.wish(size)
+
+    def change(self, size: int, offset: int, down: Nanos) -> None:
+        """A wish whose first change of members kills the trader that has just written it."""
+        self.wish(size)
+        self.fuse("members_changed", offset, down, ANYONE)
 
     def fuse(self, kind: str, offset: int, down: Nanos, who: int) -> None:
         """Whoever next has this to tell crashes a few effects later."""

@@ -74,6 +74,7 @@ class Joining:
             return
         host.gone = True
         self.world.crash(host.id)
+        self.world.checkers.reach.lost.append(host.id)
         self.world.reach("volume_lost")
         if ordinal_of(life) < self.size:
             self._knock(ordinal_of(life))

@@ -223,9 +223,10 @@ def draw_faults(plan: Plan, dice: Dice) -> list[tuple[str, Nanos, str, tuple[Any
         "most": lambda: (dice.below(1 << 30), span()),
         "damage": lambda: (who(),),
         "wish": lambda: (dice.between(1, 7),),
+        "change": lambda: (dice.between(1, 7), dice.choice([1, 1, 2, 3]), span()),
         "restore": lambda: (who(), t * dice.choice([1, 2, 4]) // 4),
     }
-    chosen = dice.some(list(kinds), dice.between(1, 6))
+    chosen = dice.some(list(kinds), dice.between(1, 7))
     drawn = []
     for kind in chosen:
         for _ in range(1 if kind in {"damage", "restore"} else dice.between(1, 5)):
