@@ -28,6 +28,8 @@ class Joining:
         self.world = world
         self.dice = Dice(world.plan.seed, "joining")
         self.size = world.plan.peers
+        self.sizes = [self.size]
+        """By generation."""
         self.generation = 0
         self.volumes = self.requests = 0
         self.knocking: dict[int, str] = {}
@@ -40,6 +42,7 @@ class Joining:
     def wish(self, size: int) -> None:
         """Wish for a size, and start a process for each place that has none."""
         self.size, self.generation = size, self.generation + 1
+        self.sizes.append(size)
         self._insist(self.generation)
         held = {ordinal_of(host.id) for host in self.world.hosts.values() if not host.gone}
         for ordinal in range(size):
@@ -66,6 +69,11 @@ class Joining:
         assert host.peer is not None
         index, _ = host.peer.journal.configs[-1]
         self.proposed.append((index, host.peer.voters))
+
+    def lowest(self) -> int:
+        """Return the lowest size that the ring may go through on its way to the newest wish."""
+        admission = self.world.checkers.committed.state.sessions.admission
+        return min(self.sizes[admission.generation :])
 
     def lose(self, life: int) -> None:
         """Lose a machine's volume for ever; an empty one comes in its place."""

@@ -97,7 +97,7 @@ class Schedule:
 
     def _counted(self) -> set[tuple[PeerId, ...]]:
         """Return the voters whom anybody counts over, now and on the way down to the wish."""
-        hosts, size = self.world.hosts.values(), self.world.joining.size
+        hosts, size = self.world.hosts.values(), self.world.joining.lowest()
         counted = {host.peer.voters for host in hosts if host.peer is not None}
         largest = max(ordinal_of(voter) for voters in counted for voter in voters)
         return counted | {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.records import JOIN, SET_SIZE
-from bazaar_peer.core.types import MS, SECOND, PeerId, Role, ordinal_of, peer_id
+from bazaar_peer.core.types import MS, SECOND, PeerId, Role, name_of, ordinal_of, peer_id
+from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.simulation.counter import Counter
 from bazaar_peer.simulation.plan import Newer
 from tests.unit.core.ring import Ring
@@ -243,3 +245,21 @@ def test_checkpoint_of_a_newer_version_is_not_installed_by_an_old_release() -> N
     ring.older = frozenset({down})
     ring.restart(down)
     assert "newer release" in ring.halted[down]
+
+
+def test_session_that_a_boot_has_is_not_opened_by_another_entry() -> None:
+    """A learner asks again and again until it has copied: the journal must not grow by that."""
+    ring = Growing(3)
+    trader = ring.settle()
+    core = ring.peers[trader]
+    other = core.others[0]
+    boot, _ = core.state.sessions.peers[name_of(other)]
+    opens = msg.Submission(
+        -1 - other, boot, 1, msg.OPEN_PEER, name_of(other), "", 0, 0, *sealed({}), b""
+    )
+    last = core.journal.last
+
+    ring.feed(trader, ev.Received(other, msg.Submit([opens], {})))
+    ring.run(SECOND)
+
+    assert core.journal.last == last
