@@ -120,6 +120,10 @@ class Copying:
             peer.note("bad_checkpoint", index=message.base_index, why=str(wrong))
             self._state = None
             return
+        if why := state.beyond_release():
+            self._state = None
+            peer.halt(why)  # nothing of it is installed: the volume stays as it was
+            return
         self._next += 1
         peer.effects.append(StorePart(message.base_index, message.number, message.data))
         if message.last:

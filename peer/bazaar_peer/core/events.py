@@ -97,6 +97,10 @@ class Resign(Struct, gc=False, frozen=True):
     successor: int = -1
 
 
+class Outlived(Struct, gc=False, frozen=True):
+    """Another peer has met a later boot of this life: this volume is an old copy (R14)."""
+
+
 class Tick(Struct, gc=False, frozen=True):
     """A deadline passed; nothing else happened."""
 
@@ -113,5 +117,6 @@ Event: TypeAlias = (
     | PartRead
     | Installed
     | Resign
+    | Outlived
     | Tick
 )

@@ -97,6 +97,8 @@ class Ledger:
             wanted = None if reigns else self.ingress.sessions_waiting()
             answers = self.state.apply(record, stored.chain, wanted)
             self.slice_left -= len(record.entries)
+            if self.cannot_go_on():
+                return
             if answers:
                 self.ingress.answered(answers)
             if reigns:
@@ -106,6 +108,16 @@ class Ledger:
         if self.state.index > before:
             self.ingress.state_advanced()
             self.see_removal()
+
+    def cannot_go_on(self) -> bool:
+        """Stop where entries begin that this release would apply otherwise than the ring (U1).
+
+        What raised the version stands alone in its record, so nothing was applied by it yet.
+        """
+        why = self.state.beyond_release()
+        if why:
+            self.halt(why)
+        return bool(why)
 
     def see_removal(self) -> None:
         """Say once that this life was removed; one that is not yet a member was not."""

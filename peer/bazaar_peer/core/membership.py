@@ -43,6 +43,7 @@ class Membership:
             not trader.open
             or trader.hand_over.closed
             or max(index, trader.post.flying) > peer.commit
+            or peer.backlog  # a wish, or a version, may be committed that is not applied yet
         ):
             return
         self.waits = ""
@@ -54,14 +55,21 @@ class Membership:
     # ---- the steps, in the order in which they are taken ----
 
     def _too_many(self) -> MembersChanged | None:
-        """Remove the highest ordinal beyond the wish."""
+        """Remove the highest ordinal beyond the wish that can be spared.
+
+        The highest may have to wait until one below it, whose volume is lost, is removed.
+        """
         peer = self.peer
         size = peer.state.sessions.admission.size
         beyond = [m for m in peer.members.members if ordinal_of(m.id) >= size]
-        if not beyond:
-            return None
-        highest = max(beyond, key=lambda member: ordinal_of(member.id))
-        return self._without(highest)
+        beyond.sort(key=lambda member: -ordinal_of(member.id))
+        for at, member in enumerate(beyond):
+            if at and member.id == peer.me:
+                continue  # its turn comes: to hand over now would spare nobody
+            change = self._without(member)
+            if change is not None or self.trader.hand_over.closed:
+                return change
+        return None
 
     def _lost(self) -> MembersChanged | None:
         """Remove a life whose ordinal another volume asks for (row 13: two entries, not one)."""
@@ -94,14 +102,27 @@ class Membership:
         for learner in peer.members.members:
             if learner.voter:
                 continue
-            progress = self.trader.progress[PeerId(learner.id)]
-            if learner.id in alive and progress.match + NEAR >= peer.commit:
+            wait = self._lacks(PeerId(learner.id))
+            if learner.id in alive and not wait:
                 voter = msgspec.structs.replace(learner, voter=True)
                 members = [voter if m.id == learner.id else m for m in peer.members.members]
                 return self._changed(tuple(members), peer.members.retired)
-            has = f"{progress.match} of {peer.commit} entries"
-            self.waits = f"peer {ordinal_of(learner.id)} copies: it has {has}"
+            self.waits = wait or f"peer {ordinal_of(learner.id)} does not answer: is it started?"
         return None
+
+    def _lacks(self, learner: PeerId) -> str:
+        """Return what a learner lacks to vote: entries, or a release that can apply them (U1)."""
+        peer, who = self.peer, f"peer {ordinal_of(learner)}"
+        match = self.trader.progress[learner].match
+        knows = self.trader.agreement.versions.get(learner, 0)
+        if match + NEAR < peer.commit or not knows:
+            return f"{who} copies: it has {match} of {peer.commit} entries"
+        if knows < peer.state.version:
+            return (
+                f"{who} gets no vote: the ring applies entries by version {peer.state.version},"
+                f" its release knows up to {knows}. Start it with a newer one"
+            )
+        return ""
 
     def _asked(self) -> MembersChanged | None:
         """Make a learner of a volume that asks for a place nobody has."""

@@ -82,6 +82,7 @@ class Peer(Ledger):
         self.deadline: Nanos = now
         self.linked: dict[PeerId, bool] = {}
         self._recover(recovered)
+        self.cannot_go_on()
         self._make_parts()
         boot = msgspec.structs.replace(
             recovered.hard, boot=recovered.hard.boot + 1, ticks=recovered.hard.ticks + BLOCK

@@ -52,6 +52,8 @@ class Post:
     def offer(self, sub: msg.Submission, sender: PeerId) -> None:
         """Queue a submission, or answer at once what is committed already."""
         peer, name = self.peer, (sub.session, sub.number)
+        if peer.state.sessions.has_opened(sub):
+            return  # it finds its session where it applies the open: another would open nothing
         known = peer.state.lookup_number(*name)
         if known is not None:
             self._tell(sender, [msg.Answer(sub.session, sub.number, *known)])

@@ -80,6 +80,8 @@ def take(peer: Peer, event: ev.Event) -> None:
         case ev.Resign(leaving=leaving, successor=successor):
             peer.leaving = peer.leaving or leaving
             peer.trader_role.hand_over.begin(PeerId(successor))
+        case ev.Outlived():
+            set_aside(peer)
         case ev.Tick():
             pass
 
@@ -127,5 +129,10 @@ def _may_speak(peer: Peer, sender: PeerId, message: msg.Message) -> bool:
 
 
 def on_retired(peer: Peer, sender: PeerId, message: msg.Retired) -> None:
+    set_aside(peer)
+
+
+def set_aside(peer: Peer) -> None:
+    """This life is over, or goes on without this volume: nothing that it holds counts (R14)."""
     peer.note("removed", index=peer.state.index)
     peer.effects.append(Removed())

@@ -166,6 +166,10 @@ class Sessions:
             self.peers[sub.client] = (sub.number, at.index)
         return (sub.digest, 0, self.peers[sub.client][1], at.epoch, b"")
 
+    def has_opened(self, sub: Submission) -> bool:
+        """Tell whether this boot has its session: to open it again would change nothing."""
+        return sub.kind == OPEN_PEER and self.peers.get(sub.client, (0, 0))[0] == sub.number
+
     def retire(self, name: str) -> None:
         """End the own session of a peer that was removed (R13 a)."""
         _, session = self.peers.pop(name, (0, 0))

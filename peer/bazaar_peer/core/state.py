@@ -70,6 +70,16 @@ class State:
     def version(self) -> int:
         return self._at.version
 
+    def beyond_release(self) -> str:
+        """Return why this release may apply nothing behind this state, or nothing (U1)."""
+        knows, needs = self.machine.version, self.version
+        if needs <= knows:
+            return ""
+        return (
+            f"the ring applies entries by version {needs}, this release knows up to {knows}:"
+            " start this peer with a newer release"
+        )
+
     def lookup_key(self, client: str, key: str) -> Known | None:
         """Return what this client's key came to, while it is remembered."""
         return self.sessions.keys.get((client, key))

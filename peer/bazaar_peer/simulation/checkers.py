@@ -53,6 +53,8 @@ class Checkers:
 
     def recovered(self, host: Host, recovered: ef.Recovered) -> None:
         top = self.top[host.id]
+        if host.id == self.world.restoring.life:
+            return  # it has forgotten, and is held to what it says of it
         must(recovered.hard.promised >= top, "S2", f"peer {host.id} forgot its promise of {top}")
 
     def started(self, host: Host, peer: Peer) -> None:
@@ -63,6 +65,12 @@ class Checkers:
         self.reach.crashing(host, peer)
 
     def halted(self, host: Host, effect: ef.Halt) -> None:
+        """Only an old release may stop, where the ring has raised the version (U1)."""
+        peer = host.peer
+        assert peer is not None
+        if peer.state.machine.version < self.committed.state.version:
+            self.world.reach("old_release_stopped")
+            return
         raise Violation("R6" if "committed" in effect.reason else "halt", effect.reason)
 
     # ---- turns ----
@@ -113,7 +121,7 @@ class Checkers:
         """
         hosts, found = self.world.hosts, []
         for voters in self._voters(peer, last):
-            held = sum(v in hosts and hosts[v].volume.holds(last, chain) for v in voters)
+            held = sum(v in hosts and hosts[v].held(last, chain) for v in voters)
             found.append((held, len(voters)))
         enough = any(held >= count // 2 + 1 for held, count in found)
         must(enough, "S4", f"{last} is committed and durable on (held, of) {found} only")
@@ -147,12 +155,15 @@ class Checkers:
             place = (stored.epoch, stored.last)
             chain = self.ends.setdefault(place, stored.chain)
             must(chain == stored.chain, "S3", f"two contents at {place}, one at peer {host.id}")
+        elif type(effect) is ef.Truncate:
+            self.reach.truncated(host, effect)
 
     def saved(self, effect: ef.SaveCheckpoint, parts: list[bytes]) -> None:
         self.committed.compare(effect.index, parts)
 
     def sent(self, host: Host, effect: ef.Send) -> None:
-        message = effect.message
+        message, old = effect.message, self.world.restoring.life
+        must(host.id != old, "R14", f"an old copy of volume {old} is heard: {message}")
         if isinstance(message, msg.Append):
             self._append(host, message)
         elif isinstance(message, msg.Appended):

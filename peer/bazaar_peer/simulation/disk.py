@@ -42,6 +42,13 @@ class Volume:
         self.incoming: list[bytes] = []
         self.damaged = False
 
+    def copy(self) -> Volume:
+        """Return what is durable now, as a backup of the volume has it."""
+        copy = Volume(None, self.told)
+        copy.hard, copy.records, copy.chains = self.hard, list(self.records), dict(self.chains)
+        copy.base, copy.base_chain, copy.parts = self.base, self.base_chain, self.parts
+        return copy
+
     def issue(self, effect: WriteHard | WriteRecord | Truncate | InstallCheckpoint) -> None:
         if isinstance(effect, InstallCheckpoint):
             self.queue.append((effect, self.incoming))

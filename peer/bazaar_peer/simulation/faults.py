@@ -10,9 +10,13 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.types import Nanos, PeerId, Role, ordinal_of
 from bazaar_peer.simulation.dice import Dice
+from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.host import Host
-from bazaar_peer.simulation.plan import NOMINEE, TRADER
+from bazaar_peer.simulation.plan import ANYONE, NOMINEE, TRADER
 from bazaar_peer.simulation.world import World
+
+RESTORES = 16
+"""Times at which it is asked whether an old copy can be put back now."""
 
 
 class Faults:
@@ -29,7 +33,7 @@ class Faults:
             kind: getattr(self, kind)
             for kind in (
                 "crash pause cut isolate split graph clog stall sync_fails hold fuse majority"
-                " resign most damage wish"
+                " resign most damage restore wish change"
             ).split()
         }
         for name, at, kind, arguments in world.plan.faults:
@@ -88,14 +92,47 @@ class Faults:
 
     def damage(self, who: int) -> None:
         """A volume is lost or rots: an empty one comes in its place (R10, R14)."""
-        members = self.world.checkers.committed.members
-        voters = [m.id for m in members.members if m.voter]
-        lost = sum(self.world.hosts[PeerId(v)].gone for v in voters if v in self.world.hosts)
-        if lost < (len(voters) - 1) // 2:
-            self.world.joining.lose(self.victim(who))
+        victim = self.victim(who)
+        if self.world.joining.may_lose(victim):
+            self._down(victim, partial(self._damage, victim))
+
+    def _down(self, life: int, then: Callable[[], None]) -> None:
+        """Kill a process; what befalls its volume does when nobody takes it for alive (R10)."""
+        self.world.crash(life)
+        self._later(2 * self.world.plan.timing.heartbeat_timeout, then)
+
+    def _damage(self, life: int) -> None:
+        world = self.world
+        host = world.hosts[PeerId(life)]
+        if host.peer is None and world.joining.may_lose(life):
+            if self.dice.chance(0.5):
+                world.joining.lose(life)
+            else:
+                host.volume.damaged = True
+        world.start(life)
+
+    def restore(self, who: int, span: Nanos) -> None:
+        """Copy a volume, let its process boot twice more, then put the copy back."""
+        life = self.victim(who)
+        copy = self.world.hosts[PeerId(life)].volume.copy()
+        for wait in (0, 2 * span):
+            self._later(wait, partial(self.world.crash, life, span))
+        self._later(4 * span, partial(self._put_back, life, copy, span, RESTORES))
+
+    def _put_back(self, life: int, copy: Volume, span: Nanos, tries: int) -> None:
+        restoring = self.world.restoring
+        if restoring.may(life, copy):
+            self._down(life, partial(restoring.put_back, life, copy))
+        elif tries:
+            self._later(span, partial(self._put_back, life, copy, span, tries - 1))
 
     def wish(self, size: int) -> None:
         self.world.joining.wish(size)
+
+    def change(self, size: int, offset: int, down: Nanos) -> None:
+        """A wish whose first change of members kills the trader that has just written it."""
+        self.wish(size)
+        self.fuse("members_changed", offset, down, ANYONE)
 
     def fuse(self, kind: str, offset: int, down: Nanos, who: int) -> None:
         """Whoever next has this to tell crashes a few effects later."""
@@ -110,7 +147,10 @@ class Faults:
         """Keep a follower from its trader, then kill that and nominate the one that is behind."""
         world, span = self.world, 2 * self.world.plan.timing.heartbeat_timeout
         for trader in world.traders():
-            victim = max(life for life in self.lives() if life != trader.id)
+            others = [life for life in self.lives() if life != trader.id]
+            if not others:
+                return
+            victim = max(others)
             self._cut([(trader.id, victim), (victim, trader.id)], 2 * span)
             self._later(span, partial(world.crash, trader.id, span))
             self._later(span + 2 * world.network.latency, partial(self._nominate, victim))
@@ -196,6 +236,7 @@ class Faults:
         """Heal everything: processes, disks, links, holds, and losses."""
         world, network = self.world, self.world.network
         self.over, self.exact = True, 0
+        world.restoring.end()
         world.checkers.reach.late.clear()
         network.odd = 0.0
         timing = world.plan.timing  # N8: step ≥ N × a hop

@@ -16,6 +16,8 @@ class Host:
     def __init__(self, number: int, volume: Volume, rate: int) -> None:
         self.id = number
         self.volume = volume
+        self.lost: Volume | None = None
+        """What the volume was before an old copy was put in its place (simulation/restoring.py)."""
         self.rate = rate
         self.peer: Peer | None = None
         self.life = 0
@@ -32,6 +34,11 @@ class Host:
         self.commit = 0
         self.applied = 0
         self.spins = 0
+
+    def held(self, last: int, chain: bytes) -> bool:
+        """Tell whether a record is durable here, or was on a volume that is lost since."""
+        volumes = (self.volume, self.lost)
+        return any(volume.holds(last, chain) for volume in volumes if volume is not None)
 
     def local(self, now: Nanos) -> Nanos:
         """Return this machine's monotonic time."""

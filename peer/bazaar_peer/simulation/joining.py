@@ -28,20 +28,52 @@ class Joining:
         self.world = world
         self.dice = Dice(world.plan.seed, "joining")
         self.size = world.plan.peers
+        self.sizes = [self.size]
+        """By generation."""
         self.generation = 0
         self.volumes = self.requests = 0
         self.knocking: dict[int, str] = {}
+        self.proposed: list[tuple[int, tuple[PeerId, ...]]] = []
+        """(index, voters) of every change that a trader wrote."""
+        world.noted["members_changed"] = [lambda host, fields: self.propose(host)]
 
     # ---- what an operator does ----
 
     def wish(self, size: int) -> None:
         """Wish for a size, and start a process for each place that has none."""
         self.size, self.generation = size, self.generation + 1
+        self.sizes.append(size)
         self._insist(self.generation)
         held = {ordinal_of(host.id) for host in self.world.hosts.values() if not host.gone}
         for ordinal in range(size):
             if ordinal not in held:
                 self._knock(ordinal)
+
+    def may_lose(self, life: int) -> bool:
+        """Tell whether this volume can be lost and a majority of the voters' be left.
+
+        Of the committed voters, and of those of every change that may still be committed.
+        """
+        world, done = self.world, self.world.checkers.committed
+        committed = tuple(PeerId(m.id) for m in done.members.members if m.voter)
+        changes = [voters for index, voters in self.proposed if index > done.changed_at]
+        gone = [h.id for h in world.hosts.values() if h.gone or h.volume.damaged]
+        lost = {*gone, world.restoring.life}
+        return all(
+            life not in voters or len({*lost, life} & set(voters)) <= (len(voters) - 1) // 2
+            for voters in [committed, *changes]
+        )
+
+    def propose(self, host: Host) -> None:
+        """A trader has written a change of members."""
+        assert host.peer is not None
+        index, _ = host.peer.journal.configs[-1]
+        self.proposed.append((index, host.peer.voters))
+
+    def lowest(self) -> int:
+        """Return the lowest size that the ring may go through on its way to the newest wish."""
+        admission = self.world.checkers.committed.state.sessions.admission
+        return min(self.sizes[admission.generation :])
 
     def lose(self, life: int) -> None:
         """Lose a machine's volume for ever; an empty one comes in its place."""
@@ -50,6 +82,7 @@ class Joining:
             return
         host.gone = True
         self.world.crash(host.id)
+        self.world.checkers.reach.lost.append(host.id)
         self.world.reach("volume_lost")
         if ordinal_of(life) < self.size:
             self._knock(ordinal_of(life))

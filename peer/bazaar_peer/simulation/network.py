@@ -33,6 +33,8 @@ class Network:
         self.cut: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.joined: dict[tuple[int, int], bool] = {}
         self.last: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self.met: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        """Process on a machine → life → its highest boot met; forgotten when the process ends."""
         self.random = Dice(plan.seed, "network").random
         self.latency, self.jitter = plan.latency, plan.jitter
         self.odd = plan.loss + plan.doubled + plan.slow
@@ -49,9 +51,9 @@ class Network:
                 held.extend((target, event) for target in to)
                 return
         plan, world = self.plan, self.world
-        cut, last = self.cut[sender], self.last[sender]
+        cut, last, old = self.cut[sender], self.last[sender], world.restoring.life
         for target in to:
-            if cut[target]:
+            if cut[target] or (target == old and self.apart(old, sender)):
                 continue
             at = world.now + self.latency + int(self.random() * self.jitter)
             if self.odd and self.random() < self.odd:
@@ -114,7 +116,7 @@ class Network:
         pair = (min(a, b), max(a, b))
         both = self.world.alive(a) and self.world.alive(b)
         through = not (self.cut[a][b] or self.cut[b][a])
-        if both and through and pair not in self.joined:
+        if both and through and pair not in self.joined and self._introduced(a, b):
             self.joined[pair] = True
             self.tell(a, LinkUp(PeerId(b)))
             self.tell(b, LinkUp(PeerId(a)))
@@ -122,6 +124,31 @@ class Network:
             del self.joined[pair]
             self.tell(a, LinkLost(PeerId(b), refused=False))
             self.tell(b, LinkLost(PeerId(a), refused=False))
+
+    def _introduced(self, a: int, b: int) -> bool:
+        """Let two processes say their boots to each other, and remember them."""
+        boots, objections = {}, []
+        for me, other in ((a, b), (b, a)):
+            boots[me] = self.boot(me)
+            if self.objects(other, me):
+                objections.append(me)
+        for old in objections:
+            self.world.restoring.met(old)
+        if not objections:
+            self.met[a][b], self.met[b][a] = boots[b], boots[a]
+        return not objections
+
+    def boot(self, life: int) -> int:
+        core = self.world.hosts[PeerId(life)].peer
+        return core.disk.hard.boot if core is not None else 0
+
+    def objects(self, to: int, life: int) -> bool:
+        """Tell whether a process has met a later boot of a life than the one that runs now."""
+        return self.boot(life) < self.met[to][life]
+
+    def apart(self, old: int, other: int) -> bool:
+        """Tell whether nothing passes between an old copy's process and another one."""
+        return not self.world.alive(other) or self.objects(other, old)
 
     def tell(self, peer: int, event: LinkUp | LinkLost) -> None:
         world = self.world
@@ -133,6 +160,7 @@ class Network:
 
     def died(self, peer: int) -> None:
         """A process is gone: who can still reach its machine is refused a new connection."""
+        self.met.pop(peer, None)
         for other in self.world.hosts:
             pair = (min(peer, other), max(peer, other))
             if pair in self.joined:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from bazaar_peer.core.machine import Context, Machine
-from bazaar_peer.core.types import MS, Limits, Nanos, PeerId, Settings, Timing
+from bazaar_peer.core.types import MS, Limits, Nanos, PeerId, Settings, Timing, ordinal_of
 from bazaar_peer.market.commands import MarketSettings, encode_settings
 from bazaar_peer.market.market import Market
 from bazaar_peer.simulation.counter import Counter
@@ -84,8 +84,11 @@ class Plan(Struct, kw_only=True):
         )
 
     def machine_of(self, peer: int, life: int) -> Callable[[], Machine]:
-        """Return a peer's machine; in a mixed ring a restart brings the newer version."""
-        if self.mixed and (not 0 <= peer < self.peers or life > 1 or peer % 2):
+        """Return a peer's machine; in a mixed ring a restart brings the newer version.
+
+        −1 is the reference: it knows all that any peer knows.
+        """
+        if self.mixed and (peer < 0 or life > 1 or ordinal_of(peer) % 2):
             return Newer
         return Market if self.machine == "market" else Counter
 
@@ -220,11 +223,13 @@ def draw_faults(plan: Plan, dice: Dice) -> list[tuple[str, Nanos, str, tuple[Any
         "most": lambda: (dice.below(1 << 30), span()),
         "damage": lambda: (who(),),
         "wish": lambda: (dice.between(1, 7),),
+        "change": lambda: (dice.between(1, 7), dice.choice([1, 1, 2, 3]), span()),
+        "restore": lambda: (who(), t * dice.choice([1, 2, 4]) // 4),
     }
-    chosen = dice.some(list(kinds), dice.between(1, 6))
+    chosen = dice.some(list(kinds), dice.between(1, 7))
     drawn = []
     for kind in chosen:
-        for _ in range(1 if kind == "damage" else dice.between(1, 5)):
+        for _ in range(1 if kind in {"damage", "restore"} else dice.between(1, 5)):
             drawn.append((dice.below(plan.length), kind, kinds[kind]()))
     drawn.sort(key=lambda fault: fault[0])
     return [(f"f{i}", *fault) for i, fault in enumerate(drawn)]

@@ -11,7 +11,7 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.messages import Stored
 from bazaar_peer.core.sessions import Session
-from bazaar_peer.core.types import NOBODY, Role
+from bazaar_peer.core.types import NOBODY, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -30,7 +30,9 @@ MUST = tuple(
     read_over_election deadline_passed_committed batch_reordered checkpoint_sent queue_full
     mixed_versions crash_between_effects status_other_body status_expired status_keys_full
     status_no_session status_sessions_full session_opened numbers_retried stalled_socket_closed
-    exactly_a_majority left
+    exactly_a_majority left member_added member_removed members_truncated
+    members_committed_by_another widened amnesiac_readmitted learner_promoted_over_an_election
+    trader_removed_after_hand_over old_copy_refused old_release_stopped
     """.split()
 )
 
@@ -45,6 +47,10 @@ class Reach:
         self.successors: dict[int, int] = {}
         self.handed: dict[int, int] = defaultdict(int)
         self.copy_from: dict[int, int] = defaultdict(int)
+        self.lost: list[int] = []
+        """Lives whose volume is lost."""
+        self.must_go: list[int] = []
+        """Lives that handed over as trader to be removed."""
         self.late: list[tuple[str, int, int]] = []
         """Fuses that wait for a later third of a copy: (kind, effects after it, time down)."""
         self.watch: dict[type, Callable[[Host, Peer, int, Any], None]] = {
@@ -115,13 +121,43 @@ class Reach:
         if peer.role is Role.TRADER and stored.epoch < peer.epoch:
             self.world.reach("old_epoch_committed")
         for entry in msg.decode_record(stored.blob).entries:
-            if type(entry) is msg.VersionRaised:
+            if type(entry) is msg.MembersChanged:
+                self._members(host, stored.epoch, entry)
+            elif type(entry) is msg.VersionRaised:
                 self.world.reach("mixed_versions")
             elif type(entry) is msg.Submission and entry.key:
                 first = self.origins.setdefault((entry.client, entry.key), entry.session)
                 self.world.reach(
                     "key_twice_in_journal" if first == entry.session else "key_through_two_peers"
                 ) if (entry.client, entry.key) in self.world.checkers.committed.keys else None
+
+    def _members(self, host: Host, epoch: int, change: msg.MembersChanged) -> None:
+        """See what a change of members does that this peer is the first to take for committed."""
+        world, before = self.world, self.world.checkers.committed.members
+        trades = host.peer is not None and host.peer.role is Role.TRADER
+        another = trades and world.checkers.reigns.get(epoch, host.id) != host.id
+        if another:
+            world.reach("members_committed_by_another")
+        new = _voters(change) - _voters(before)
+        for life in new:
+            if another:
+                world.reach("learner_promoted_over_an_election")
+            if any(life != lost and ordinal_of(lost) == ordinal_of(life) for lost in self.lost):
+                world.reach("amnesiac_readmitted")
+        for life in _voters(before) - _voters(change):
+            world.reach("member_removed")
+            if life in self.must_go:
+                world.reach("trader_removed_after_hand_over")
+
+    def truncated(self, host: Host, effect: ef.Truncate) -> None:
+        """See whether a change of members goes with a conflicting suffix (R9)."""
+        volume = host.volume
+        written = [w.record for w in volume.queue if isinstance(w, ef.WriteRecord)]
+        for stored in [*volume.records, *written]:
+            if stored.last > effect.after:
+                entries = msg.decode_record(stored.blob).entries
+                if any(type(entry) is msg.MembersChanged for entry in entries):
+                    self.world.reach("members_truncated")
 
     def floor(self, entry: msg.Submission, session: Session) -> None:
         if entry.number < session.floor:
@@ -151,6 +187,8 @@ class Reach:
             if self.lost_majority:
                 world.reach("majority_lost_and_found")
             self.lost_majority = False
+        elif kind == "trader_must_go":
+            self.must_go.append(host.id)
         elif kind == "attempt_failed":
             if int(fields["failed"]) >= 3:
                 world.reach("backoff_3")
@@ -162,6 +200,10 @@ class Reach:
             self.lost_majority = True
         elif "stalled" in why or "still" in why:
             self.world.reach("disk_stall_stepped_down")
+
+
+def _voters(members: msg.MembersChanged) -> set[int]:
+    return {member.id for member in members.members if member.voter}
 
 
 NAMES = {

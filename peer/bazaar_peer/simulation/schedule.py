@@ -9,7 +9,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import MS, NOBODY, Role, ordinal_of
+from bazaar_peer.core.types import MS, NOBODY, PeerId, Role, ordinal_of
 from bazaar_peer.simulation.clients import Clients
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.faults import Faults, cuts_of
@@ -86,24 +86,35 @@ class Schedule:
         cuts = [(alive[a], alive[b]) for a, b in cuts_of(count, edges)]
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
         hub = max(alive, key=lambda a: len(reach[a]))
-        counted = {h.peer.voters for h in world.hosts.values() if h.peer is not None}
-        if not all(hub in voters and quorum.reached(voters, reach[hub]) for voters in counted):
+        if not all(
+            hub in voters and quorum.reached(voters, reach[hub]) for voters in self._counted()
+        ):
             return alive
         for a, b in cuts:
             world.network.set_cut(a, b, 1)
         world.reach("quiet_end_partial")
         return []
 
+    def _counted(self) -> set[tuple[PeerId, ...]]:
+        """Return the voters whom anybody counts over, now and on the way down to the wish."""
+        hosts, size = self.world.hosts.values(), self.world.joining.lowest()
+        counted = {host.peer.voters for host in hosts if host.peer is not None}
+        largest = max(ordinal_of(voter) for voters in counted for voter in voters)
+        return counted | {
+            tuple(voter for voter in voters if ordinal_of(voter) < left)
+            for voters in counted
+            for left in range(size, largest + 1)
+        }
+
     def _live(self, core: list[int]) -> None:
         """A trader, then fresh commands through it and each that reaches it."""
         world, timeout = self.world, self.plan.timing.heartbeat_timeout
         self._elect()
         world.run(world.now + 4 * timeout)
-        members = world.checkers.committed.members
-        voters = {member.id for member in members.members}
-        self._answered([life for life in core if life in voters])
         if core:
-            self._wished()
+            self._wished()  # first: who is removed meanwhile answers no client any more
+        members = {member.id for member in world.checkers.committed.members.members}
+        self._answered([life for life in core if life in members])
 
     def _answered(self, core: list[int]) -> None:
         """Two fresh keys are executed, and a fresh number where a session can be had (R13).

@@ -27,6 +27,7 @@ from bazaar_peer.simulation.host import NEVER, Host
 from bazaar_peer.simulation.joining import Joining
 from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plan import Plan
+from bazaar_peer.simulation.restoring import Restoring
 from bazaar_peer.simulation.violation import must
 
 TICK = ev.Tick()
@@ -61,6 +62,7 @@ class World:
         self.died: Callable[[int], None] = lambda peer: None
         self.noted: dict[str, list[Callable[[Host, dict[str, int | str]], None]]] = {}
         self.joining = Joining(self)
+        self.restoring = Restoring(self)
         self.perform = self._performers()
 
     def _performers(self) -> dict[type, Callable[[Host, Any], None]]:
@@ -185,6 +187,7 @@ class World:
             return
         if host.volume.damaged:
             self.reach("corrupt_refused")
+            self.joining.lose(number)
             return
         host.life += 1
         host.armed, host.asleep_since, host.backlog = NEVER, -1, []
@@ -205,6 +208,7 @@ class World:
     def begin_life(self, life: PeerId, told: msg.MembersChanged) -> None:
         """Start a process on an empty volume that was told the members (R14)."""
         must(life not in self.hosts, "R14", f"life {life} is given twice")
+        self.restoring.end()
         rate = self.plan.rates[life % len(self.plan.rates)]
         self.hosts[life] = Host(life, Volume(None, told), rate)
         self.start(life)
@@ -227,6 +231,7 @@ class World:
                 self.reach("torn_tail_dropped")
         self.network.died(number)
         self.died(number)
+        self.restoring.end()
         if down >= 0:
             self.later(down, lambda: self.start(number))
 
@@ -270,8 +275,9 @@ class World:
     # ---- effects ----
 
     def _send(self, host: Host, effect: ef.Send) -> None:
-        self.checkers.sent(host, effect)
-        self.network.send(host.id, effect.to, effect.message)
+        for heard in self.restoring.heard(host, effect):
+            self.checkers.sent(host, heard)
+            self.network.send(host.id, heard.to, heard.message)
 
     def _reply(self, host: Host, effect: ef.Reply | ef.ReadReady) -> None:
         if effect.request > 0:  # others are the operator's, who looks at what is committed

@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.records import JOIN, SET_SIZE
-from bazaar_peer.core.types import MS, SECOND, PeerId, Role, ordinal_of, peer_id
+from bazaar_peer.core.types import MS, SECOND, PeerId, Role, name_of, ordinal_of, peer_id
+from bazaar_peer.core.vector_clock import sealed
+from bazaar_peer.simulation.counter import Counter
+from bazaar_peer.simulation.plan import Newer
 from tests.unit.core.ring import Ring
 
 encode = msgspec.msgpack.encode
@@ -132,6 +136,22 @@ def test_removal_that_would_leave_no_majority_alive_waits() -> None:
     assert ring.voters() in ([0, 1, 2], [0, 1])
 
 
+def test_member_that_is_gone_is_removed_before_a_higher_one_that_is_needed() -> None:
+    """R10: without 2 the dead 1 would be half of the voters; without 1 all are alive."""
+    ring = Growing(3)
+    ring.settle()
+    ring.add(PeerId(0), 1, 5)
+    ring.run(SECOND)
+    ring.kill(PeerId(1))
+    ring.until(lambda: ring.trader in {0, 2})
+
+    ring.wish(1, 1)
+    ring.until(lambda: ring.trader == 0 and ring.removed)
+
+    assert ring.removed == [2]
+    assert ring.voters() == [0]
+
+
 @pytest.mark.parametrize(
     ("size", "generation", "outcome"),
     [
@@ -147,3 +167,99 @@ def test_wish_of_an_older_generation_is_refused(size: int, generation: int, outc
     ring.wish(3, 2)
 
     assert outcome in ring.wish(size, generation)
+
+
+class Mixed(Growing):
+    """A ring of the newer release, in which some volumes are started with the older one."""
+
+    older: frozenset[PeerId] = frozenset()
+
+    def machine(self, peer: PeerId) -> type[Counter]:
+        return Counter if peer in self.older else Newer
+
+
+def test_learner_of_an_old_release_stops_and_gets_no_vote_until_it_has_a_newer_one() -> None:
+    """U1: it would apply what it copies otherwise than the ring."""
+    ring = Mixed(3)
+    ring.older = frozenset({PeerId(3)})
+    ring.settle()
+    ring.until(lambda: ring.peers[ring.trader].state.version == 2)
+    ring.wish(4, 1)
+    ring.knock(3, "vol-3")
+    ring.until(lambda: len(ring.newest.members) == 4)
+
+    ring.join(PeerId(3), ring.newest)
+    ring.until(lambda: 3 in ring.halted)
+    ring.run(SECOND)
+
+    assert "newer release" in ring.halted[PeerId(3)]
+    assert ring.voters() == [0, 1, 2]
+    ring.older = frozenset()
+    ring.restart(PeerId(3))
+    ring.until(lambda: 3 in ring.voters())
+
+
+def test_caught_up_learner_of_an_old_release_gets_no_vote() -> None:
+    """U1: it has all entries, and has not heard yet that the one that raises is committed."""
+    ring = Mixed(3)
+    trader = ring.settle()
+    ring.until(lambda: ring.peers[trader].state.version == 2)
+    ring.wish(4, 1)
+    ring.knock(3, "vol-3")
+    ring.until(lambda: len(ring.newest.members) == 4)
+    role = ring.peers[trader].trader_role
+    role.progress[PeerId(3)].match = ring.peers[trader].commit
+
+    role.agreement.versions[PeerId(3)] = 1
+    too_old = role.membership._lacks(PeerId(3))
+    role.agreement.versions[PeerId(3)] = 2
+
+    assert "newer one" in too_old
+    assert role.membership._lacks(PeerId(3)) == ""
+
+
+def test_checkpoint_of_a_newer_version_is_not_installed_by_an_old_release() -> None:
+    """U1: on its way from the trader, and on the own volume after a downgrade."""
+    ring = Mixed(3, checkpoint_entries=2)
+    ring.older = frozenset({PeerId(3)})
+    trader = ring.settle()
+    ring.until(lambda: ring.peers[trader].state.version == 2)
+    for request in range(1, 9):
+        ring.add(trader, request)
+        ring.run(50 * MS)
+    ring.wish(4, 1)
+    ring.knock(3, "vol-3")
+    ring.until(lambda: len(ring.newest.members) == 4)
+    ring.run(SECOND)
+    for core in ring.peers.values():
+        core.keep_index = core.commit
+        core.prune()
+
+    ring.join(PeerId(3), ring.newest)
+    ring.until(lambda: 3 in ring.halted)
+
+    assert ring.noted("checkpoint_sent")
+    assert ring.disks[PeerId(3)].parts == []
+    down = next(p for p in ring.peers if p != ring.trader)
+    ring.kill(down)
+    ring.older = frozenset({down})
+    ring.restart(down)
+    assert "newer release" in ring.halted[down]
+
+
+def test_session_that_a_boot_has_is_not_opened_by_another_entry() -> None:
+    """A learner asks again and again until it has copied: the journal must not grow by that."""
+    ring = Growing(3)
+    trader = ring.settle()
+    core = ring.peers[trader]
+    other = core.others[0]
+    boot, _ = core.state.sessions.peers[name_of(other)]
+    opens = msg.Submission(
+        -1 - other, boot, 1, msg.OPEN_PEER, name_of(other), "", 0, 0, *sealed({}), b""
+    )
+    last = core.journal.last
+
+    ring.feed(trader, ev.Received(other, msg.Submit([opens], {})))
+    ring.run(SECOND)
+
+    assert core.journal.last == last

@@ -37,6 +37,7 @@ EVENTS: list[ev.Event] = [
     ev.PartRead(PeerId(1), 0, 0, 0, last=True, data=b""),
     ev.Installed(0),
     ev.Resign(leaving=False),
+    ev.Outlived(),
     ev.Tick(),
     ev.Received(PeerId(1), msg.Poll(1)),
 ]

@@ -15,6 +15,7 @@ from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.types import PeerId, ordinal_of, peer_id
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.joining import Joining
+from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plants.registry import Patch, plant
 
 
@@ -131,3 +132,9 @@ def removed_though_no_majority_is_left() -> list[Patch]:
         return {self.peer.me, *self.trader.progress}
 
     return [(Membership, "_alive", alive)]
+
+
+@plant
+def boot_not_compared() -> list[Patch]:
+    """Peers hear a life whose boot is older than one they have met: an old copy votes (R14)."""
+    return [(Network, "objects", lambda *_: False)]

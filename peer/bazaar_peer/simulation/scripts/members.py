@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bazaar_peer.core.records import SET_SIZE
-from bazaar_peer.core.types import Role
+from bazaar_peer.core.types import Role, ordinal_of, peer_id
 from bazaar_peer.simulation.script import Script
 from bazaar_peer.simulation.scripts.registry import script
 from bazaar_peer.simulation.scripts.setting import opened, ring
@@ -53,3 +53,27 @@ def row_12_a_nominee_with_a_stale_member_list_does_not_reign() -> None:
         s.deliver_all("Fetch", 2, 1)
         s.deliver_all("Chunk", 1, 2)
     assert s.peer(2).role is not Role.TRADER
+
+
+@script("boot_not_compared")
+def an_old_copy_of_a_volume_is_heard_by_nobody() -> None:
+    """R14: 1's backup is put back; it has forgotten, and 0 and 2 have met two later boots."""
+    s, trader, others = ring()
+    life = others[0]
+    copy = s.world.hosts[life].volume.copy()
+    for _ in range(2):
+        s.world.crash(life, 0)
+        s.run(50)
+    s.submit(trader, 5)
+    s.run(50)
+    s.world.crash(life)
+    s.run(200)
+    s.world.restoring.put_back(life, copy)
+    s.run(2)
+    assert s.world.hosts[life].gone, "it was told, and its volume is set aside"
+    s.run(3000)
+    voters = s.peer(s.trader()).voters
+    again = peer_id(life, 1)
+    assert sorted(ordinal_of(voter) for voter in voters) == [0, 1, 2]
+    assert again in voters
+    assert s.value(again) == 5

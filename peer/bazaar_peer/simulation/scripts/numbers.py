@@ -119,16 +119,21 @@ def row_65_a_number_of_an_earlier_boot_answers_nobody_else() -> None:
 
 @script("opened_again")
 def row_85_a_duplicate_of_an_open_leaves_the_session_alive() -> None:
+    """2's open comes to the trader, and to the next one before it applies what it inherited."""
     s = Script(3, manual=True)
     s.elect(0, 1)
     s.replicate(0, 1, 2)
-    opens = s.told("Submit", 2)
-    s.exchange(0, 1, 2)
+    s.deliver_all("Submit", 2, 0)
+    s.deliver_all("Append", 0, 1)
+    s.world.crash(0)
+    s.silence()
+    s.elect(1, 2, epoch=2)
+    s.deliver_all("Append", 1, 2)
+    s.deliver_all("Submit", 2, 1)
+    s.replicate(1, 2)
     session = s.peer(2).ingress.session
-    s.pool += [(2, 0, message) for message in opens]
-    s.exchange(0, 1, 2)
     request = s.submit(2, 5)
-    s.exchange(0, 1, 2)
+    s.exchange(1, 2)
     assert session
     assert s.status(request) == 0
 
