@@ -128,6 +128,12 @@ class Note(Struct, gc=False, frozen=True):
     fields: dict[str, int | str]
 
 
+class Meet(Struct, gc=False, frozen=True):
+    """The other members are these now: keep a link to each (R9)."""
+
+    others: tuple[PeerId, ...]
+
+
 class Left(Struct, gc=False, frozen=True):
     """The peer handed over and owes nobody an answer: the process may exit."""
 
@@ -155,6 +161,7 @@ Effect: TypeAlias = (
     | Reply
     | ReadReady
     | Note
+    | Meet
     | Left
     | Removed
     | Halt

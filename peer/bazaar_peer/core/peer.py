@@ -27,6 +27,7 @@ from bazaar_peer.core.effects import (
     Effect,
     Halt,
     Left,
+    Meet,
     Note,
     Recovered,
     Send,
@@ -240,7 +241,10 @@ class Peer(Ledger):
         self.members = self.journal.members
         members = sorted(self.members.members, key=lambda m: ordinal_of(m.id))
         self.voters = tuple(PeerId(m.id) for m in members if m.voter)
-        self.others = tuple(PeerId(m.id) for m in members if m.id != self.me)
+        others = tuple(PeerId(m.id) for m in members if m.id != self.me)
+        if others != self.others:
+            self.others = others
+            self.effects.append(Meet(others))
         if self.role is Role.TRADER:
             self.trader_role.members_changed()
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
-from bazaar_peer.core.events import Resign
 from bazaar_peer.core.journal import entries
 from bazaar_peer.core.messages import COMMAND, Entry, Submission, decode_record
 from bazaar_peer.core.records import UNREADABLE
-from bazaar_peer.core.types import PeerId, name_of
+from bazaar_peer.core.types import name_of
 from bazaar_peer.core.vector_clock import decode_stamp
 from bazaar_peer.market import views
 from bazaar_peer.market.commands import decode_command
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
-from bazaar_peer.runtime.bodies import Resignation, body_of, query_integer
+from bazaar_peer.runtime.bodies import query_integer
 from bazaar_peer.runtime.problems import Problem, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
 LIMIT_DEFAULT, LIMIT_MAX = 100, 1000
 LOTS_SHOWN = 20
 JOURNAL_MAX_BYTES = 256 * 1024
-
-_resignation = msgspec.json.Decoder(Resignation)
+KINDS = ("", "OpenSession", "CloseSession", "OpenPeer", "SetSize", "Join")
+"""What an entry's kind is called; the machine's own commands have names of their own."""
 
 
 class Reads:
@@ -94,53 +92,6 @@ class Reads:
                     told.append({"index": index, "epoch": stored.epoch, **_entry(entry)})
         return self._told({"begins": peer.journal.base[1] + 1, "entries": told[:limit]})
 
-    async def ring(self, request: web.Request) -> web.Response:
-        """This peer's view of the ring; of the others it knows address and suspicion."""
-        authorize(request)
-        peer, settings = self.peer, self.settings
-        rows = []
-        for member in peer.members.members:
-            row: dict[str, Any] = {
-                "id": member.id,
-                "url": settings.client_url(member.id),
-                "suspected": member.id != peer.me and PeerId(member.id) not in peer.linked,
-            }
-            rows.append(row | (self._own() if member.id == peer.me else {}))
-        told = {"trader": peer.trader, "epoch": peer.epoch, "commit_index": peer.commit_index}
-        return self._told({**told, "peers": rows})
-
-    def _own(self) -> dict[str, Any]:
-        peer = self.peer
-        return {
-            "pid": os.getpid(),
-            "role": "trader" if peer.is_trader else self.settings.role or "none",
-            "trader": peer.trader,
-            "epoch": peer.epoch,
-            "applied_index": peer.state.index,
-            "clock": {name_of(part): n for part, n in sorted(peer.clock.counts.items())},
-            "syncs": self.driver.disk.syncs,
-        }
-
-    async def resign(self, request: web.Request) -> web.Response:
-        """Hand the reign over (R11); only the trader can."""
-        authorize(request)
-        given = await body_of(request, _resignation) if request.can_read_body else Resignation()
-        if not self.peer.is_trader:
-            raise Problem(409, self._not_trader())
-        successor = -1 if given.successor is msgspec.UNSET else given.successor
-        if successor >= 0 and successor not in self.peer.voters:
-            raise wrong("successor", f"a voter: one of {', '.join(map(str, self.peer.voters))}")
-        self.driver.submit(Resign(leaving=False, successor=successor))
-        return web.Response(
-            status=202, body=b'{"resigning":true}', headers={"Content-Type": "application/json"}
-        )
-
-    def _not_trader(self) -> str:
-        trader = self.peer.trader
-        if trader < 0:
-            return "this peer is not the trader, and knows of none now; try again soon"
-        return f"only the trader resigns; ask peer {trader} at {self.settings.client_url(trader)}"
-
     def _status(self, body: bytes) -> web.Response:
         return json_response(body, self.settings.ring, self.peer.state.index)
 
@@ -158,8 +109,6 @@ class Reads:
             ("GET", "/v1/trades", self.trades),
             ("GET", "/v1/accounts", self.accounts),
             ("GET", "/v1/journal", self.journal),
-            ("GET", "/v1/ring", self.ring),
-            ("POST", "/v1/resign", self.resign),
             ("GET", "/healthz", self.healthz),
             ("GET", "/readyz", self.readyz),
         ]
@@ -177,7 +126,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         return {"kind": type(entry).__name__}
     told = {"session": entry.session, "number": entry.number, "stamp": _stamp(entry.stamp)}
     if entry.kind != COMMAND:
-        return {"kind": ("", "OpenSession", "CloseSession", "OpenPeer")[entry.kind], **told}
+        return {"kind": KINDS[entry.kind], **told}
     try:
         command = decode_command(entry.body)
     except UNREADABLE:

@@ -28,6 +28,7 @@ BATCH_MAX = 256
 BODY_S = 10.0
 """A body that is not whole by then is answered 408."""
 INTEGER_MAX = 2**63 - 1
+PEERS_MAX = 96
 DEADLINE_MIN_S, DEADLINE_MAX_S, DEADLINE_DEFAULT_S = 0.1, 60.0, 10.0
 
 Token = Annotated[str, Meta(pattern=KEY_PATTERN)]
@@ -71,6 +72,20 @@ class Batch(Struct, frozen=True, forbid_unknown_fields=True):
     """Orders in causal order: each happened before the next."""
 
     orders: Annotated[list[BatchOrder], Meta(min_length=1, max_length=BATCH_MAX)]
+
+
+class Wish(_Body, frozen=True):
+    """So many peers; the generation grows with every wish, so that a late one does no harm."""
+
+    size: Annotated[int, Meta(ge=1, le=PEERS_MAX)]
+    generation: Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
+
+
+class Admission(_Body, frozen=True):
+    """An empty volume that asks for a place in the ring."""
+
+    ordinal: Annotated[int, Meta(ge=0, lt=PEERS_MAX)]
+    volume: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
 
 
 class Resignation(_Body, frozen=True):

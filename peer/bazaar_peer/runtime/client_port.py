@@ -19,6 +19,7 @@ from bazaar_peer.runtime import problems
 from bazaar_peer.runtime.api import Commands, routes
 from bazaar_peer.runtime.api_events import Events
 from bazaar_peer.runtime.api_reads import Reads
+from bazaar_peer.runtime.api_ring import RingView
 from bazaar_peer.runtime.api_session import Sessions
 from bazaar_peer.runtime.bodies import BATCH_BODY_MAX_BYTES
 from bazaar_peer.runtime.openapi import document
@@ -47,6 +48,7 @@ def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Appli
     """Build the application: every path of openapi.py."""
     commands, events = Commands(driver, peer, settings.ring), Events(peer)
     reads = Reads(driver, peer, settings, commands)
+    ring = RingView(driver, peer, settings, commands)
     described = document()
 
     async def openapi(_request: web.Request) -> web.Response:
@@ -61,7 +63,13 @@ def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Appli
     app = web.Application(client_max_size=BATCH_BODY_MAX_BYTES)
     streams = [("GET", "/v1/events", events.get), ("GET", "/v1/session", Sessions(commands).get)]
     described_itself = [("GET", "/openapi.json", openapi)]
-    for method, path, handler in [*routes(commands), *reads.routes(), *streams, *described_itself]:
+    for method, path, handler in [
+        *routes(commands),
+        *reads.routes(),
+        *ring.routes(),
+        *streams,
+        *described_itself,
+    ]:
         app.router.add_route(method, path, handler, expect_handler=_expect)
     app.cleanup_ctx.append(watching)
     return app

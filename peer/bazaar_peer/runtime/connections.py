@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from msgspec import Struct
 
 from bazaar_peer.core.messages import Message
-from bazaar_peer.core.types import PeerId
+from bazaar_peer.core.types import PeerId, name_of
 from bazaar_peer.runtime.wire import (
     FORMAT,
     FRAME_MAX_BYTES,
@@ -40,15 +40,14 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Who this process is in its ring (R14)."""
 
     ring: str
-    ordinal: PeerId
-    incarnation: int
+    life: PeerId
     boot: int
     address: str
     """`host:port` where other peers can dial it."""
     credential: str = ""
 
     def hello(self, to: PeerId) -> bytes:
-        me = (self.ring, self.ordinal, self.incarnation, self.boot, self.address)
+        me = (self.ring, self.life, self.boot, self.address)
         return frame(Hello(FORMAT, *me, to, self.credential))
 
 
@@ -123,7 +122,7 @@ class Accepted(_Connection):
             return False
         assert self.transport is not None
         self._patience.cancel()
-        self.peer = PeerId(hello.ordinal)
+        self.peer = PeerId(hello.life)
         self.framer.limit = FRAME_MAX_BYTES
         self.transport.write(self.board.identity.hello(self.peer))
         self.board.accepted(self, hello)
@@ -161,8 +160,8 @@ class Dialled(_Connection):
 
     def _answered(self, hello: Hello) -> None:
         why = "a listener says one Hello" if self.welcome.done() else self.board.objection(hello)
-        if not why and hello.ordinal != self.to:
-            why = f"peer {hello.ordinal} answers at the address of peer {self.to}"
+        if not why and hello.life != self.to:
+            why = f"peer {name_of(hello.life)} answers at the address of peer {name_of(self.to)}"
         if why:
             self.refuse(why)
         else:

@@ -1,6 +1,6 @@
 """A peer's volume: one folder with its identity, journal, mark and checkpoints.
 
-    identity  lock  mark  reserve  journal/NNN.journal  checkpoint/INDEX.checkpoint
+    identity  lock  mark  reserve  told  journal/NNN.journal  checkpoint/INDEX.checkpoint
 
 The driver opens a volume (which locks it), recovers from it, and then hands every group of writes
 to `perform`, which returns when all of it is durable. Everything here blocks, and nothing here may
@@ -37,7 +37,7 @@ from bazaar_peer.runtime.ends import ORIGIN, Place
 from bazaar_peer.runtime.files import Damaged, DiskFull, Files, Reserve
 from bazaar_peer.runtime.journal_file import Journal
 from bazaar_peer.runtime.mark_file import Mark, MarkFile
-from bazaar_peer.runtime.volume import DEFAULT, Identity, Layout, lock_volume
+from bazaar_peer.runtime.volume import DEFAULT, Identity, Layout, lock_volume, told_members
 
 _RECORD_OVERHEAD = frames.OVERHEAD + frames.RECORD_HEAD.size
 
@@ -45,12 +45,15 @@ _RECORD_OVERHEAD = frames.OVERHEAD + frames.RECORD_HEAD.size
 class Volume:
     """An open and locked volume; `recover` comes first."""
 
-    def __init__(self, path: Path, layout: Layout, files: Files, lock: int) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, files: Files, lock: int, identity: Identity
+    ) -> None:
         self.path = path
+        self.identity = identity
         self.saved: SavedCheckpoint | None = None
         """The newest durable checkpoint; a transfer keeps this object until its last part."""
         self._files = files
-        self._archive = layout.archive
+        self.archive = layout.archive
         self._lock = lock
         self._reserve = Reserve(files, path / "reserve", layout.reserve_bytes)
         self._journal = Journal(files, path / "journal", layout.segment_bytes, self._reserve)
@@ -65,7 +68,7 @@ class Volume:
     ) -> Self:
         """Lock the volume and see that it is the expected one; raises as `lock_volume` does."""
         files = files or Files()
-        return cls(path, layout, files, lock_volume(path, expected, files))
+        return cls(path, layout, files, *lock_volume(path, expected, files))
 
     def recover(self) -> Recovered:
         """Read and audit everything (D1, D2); what is returned is durable.
@@ -96,6 +99,7 @@ class Volume:
             base_chain=base.chain if self.saved else b"",
             parts=parts,
             records=[record for record in records if record.last > base.last],
+            told=told_members(self.path, self._files),
         )
 
     def _check_end(self, mark: Mark) -> None:
@@ -232,7 +236,7 @@ class Volume:
         """Drop, or archive, the segments that hold nothing behind `index` (C1)."""
         assert self.saved, "a checkpoint comes first (C5)"
         assert index <= self.saved.place.last
-        self._journal.prune(index, self._archive)
+        self._journal.prune(index, self.archive)
         with suppress(DiskFull):
             self._reserve.restore()
 

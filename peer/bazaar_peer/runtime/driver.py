@@ -226,6 +226,8 @@ class Driver:
                     self._note(effect)
                 case fx.SaveCheckpoint():
                     self.disk.save(effect)
+                case fx.Meet():
+                    self._transport.meet(effect.others)
                 case fx.Left():
                     if not self.stopped.done():
                         self.stopped.set_result(0)

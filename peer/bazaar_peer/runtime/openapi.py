@@ -22,6 +22,8 @@ TYPES: list[Any] = [
     bodies.NewPrice,
     bodies.Batch,
     bodies.Resignation,
+    bodies.Wish,
+    bodies.Admission,
     bodies.Frame,
     market.Result,
 ]
@@ -185,6 +187,22 @@ PATHS: Json = {
                 "429": {"description": "Too many subscribers."},
             },
         }
+    },
+    "/v1/members": {
+        "post": _operation(
+            "Wish for a size; the ring goes there one member at a time.",
+            parameters=COMMON,
+            errors=COMMAND_ERRORS,
+            body="Wish",
+        )
+    },
+    "/v1/admit": {
+        "post": _operation(
+            "Note that an empty volume asks for a place in the ring.",
+            parameters=COMMON,
+            errors=COMMAND_ERRORS,
+            body="Admission",
+        )
     },
     "/v1/resign": {
         "post": _operation(

@@ -21,21 +21,24 @@ import uvloop
 
 from bazaar_peer.agents.agent import Agent
 from bazaar_peer.agents.roles import Role
+from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import PeerId, Settings
+from bazaar_peer.core.types import Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.driver import Driver
-from bazaar_peer.runtime.files import DiskFull, Locked, VolumeError
+from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
+from bazaar_peer.runtime.files import Damaged, DiskFull, Locked, Missing, VolumeError
+from bazaar_peer.runtime.joining import NotWanted, join
+from bazaar_peer.runtime.set_aside import finish_setting_aside, set_aside
 from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
 from bazaar_peer.runtime.stats import Stats
 from bazaar_peer.runtime.store import VolumeStore
 from bazaar_peer.runtime.trading import Trading
-from bazaar_peer.runtime.transport import Remote, TcpTransport
+from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.volume import Identity, Layout
 
 log = logging.getLogger("bazaar.process")
@@ -46,34 +49,62 @@ LOCK_RETRY_S = 0.2
 PARENT_LOOK_S = 1.0
 
 
-def open_volume(settings: ProcessSettings) -> Volume:
-    """Open the volume, waiting for a process that still holds it (K1)."""
-    identity = Identity(settings.ring, settings.me, 0)
-    archive = Path(settings.archive) if settings.archive else None
-    if archive is not None:
-        archive.mkdir(parents=True, exist_ok=True)
-    layout = Layout(archive=archive, reserve_bytes=settings.reserve_bytes)
-    told = False
+def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
+    """Open the volume and read it, waiting for a process that still holds it (K1)."""
+    path, told = Path(settings.volume), False
+    layout = Layout(reserve_bytes=settings.reserve_bytes)
     while True:
         try:
-            return Volume.open(Path(settings.volume), identity, layout)
+            finish_setting_aside(path)
+            volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
         except Locked as wait:
             if not told:
                 log.warning("waiting_for_volume", extra={"fields": {"why": str(wait)}})
             told = True
             time.sleep(LOCK_RETRY_S)
+            continue
+        if settings.archive:
+            volume.archive = archive_of(Path(settings.archive), volume.identity.incarnation)
+        try:
+            return volume, volume.recover()
+        except BaseException:
+            volume.close()
+            raise
+
+
+def open_or_join(settings: ProcessSettings) -> tuple[Volume, Recovered]:
+    """Open the volume; one that is lost or damaged joins the ring anew, without a vote (R14).
+
+    Raises:
+        VolumeError: it is another ring's, or another peer's.
+        NotWanted: the ring has no place for this peer.
+    """
+    try:
+        return open_volume(settings)
+    except (Missing, Damaged) as lost:
+        log.warning("volume_lost", extra={"fields": {"why": str(lost)}})
+    others = [settings.client_url(i) for i in range(settings.peers) if i != settings.me]
+    uvloop.run(join(Path(settings.volume), settings.ring, settings.me, others))
+    return open_volume(settings)
+
+
+def archive_of(folder: Path, incarnation: int) -> Path:
+    """Return where a life archives its segments: each counts them from 1 on."""
+    place = folder.with_name(f"{folder.name}.{incarnation}") if incarnation else folder
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 class Process:
     """Everything one peer's process is made of."""
 
-    def __init__(self, settings: ProcessSettings, volume: Volume) -> None:
+    def __init__(self, settings: ProcessSettings, volume: Volume, recovered: Recovered) -> None:
         self.settings = settings
         self.volume = volume
         self.trading: Trading | None = None
-        recovered = volume.recover()
+        life = peer_id(settings.me, volume.identity.incarnation)
         core = Settings(
-            me=PeerId(settings.me),
+            me=life,
             ring=settings.ring,
             timing=settings.timing,
             election=settings.election,
@@ -83,17 +114,13 @@ class Process:
         self.peer = Peer(core, Market, recovered, jitter, time.monotonic_ns())
         speaker = Speaker(
             ring=settings.ring,
-            ordinal=PeerId(settings.me),
-            incarnation=0,
+            life=life,
             boot=recovered.hard.boot + 1,
             address=settings.peer_address(settings.me),
         )
-        members = {
-            PeerId(other): Remote(settings.peer_address(other)) for other in range(settings.peers)
-        }
         self.transport = TcpTransport(
             speaker,
-            members,
+            lambda peer: settings.peer_address(ordinal_of(peer)),
             deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
             report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
         )
@@ -123,6 +150,11 @@ class Process:
         await self.transport.close()
         await clients.close()
         self.volume.close()
+        if code == EXIT_REMOVED:
+            identity = self.volume.identity
+            name = f"{identity.incarnation}-{identity.volume or 'first'}"
+            place = set_aside(self.volume.path, name)
+            log.info("set_aside", extra={"fields": {"place": str(place)}})
         return code
 
     async def _until_end(self) -> int:
@@ -166,12 +198,15 @@ def main() -> int:
             Path(settings.log), settings.me, as_json=settings.log_json, level=settings.log_level
         )
     try:
-        process_volume = open_volume(settings)
+        volume, recovered = open_or_join(settings)
 
         async def serve() -> int:
-            return await Process(settings, process_volume).run()
+            return await Process(settings, volume, recovered).run()
 
         return uvloop.run(serve())
+    except NotWanted as answer:
+        log.info("not_wanted", extra={"fields": {"why": str(answer)}})
+        return EXIT_REMOVED
     except (VolumeError, DiskFull) as wrong:
         log.critical("not_started", extra={"fields": {"why": str(wrong)}})
         return EXIT_DAMAGED if isinstance(wrong, VolumeError) else EXIT_LOCKED

@@ -8,7 +8,7 @@ Every order is answered at once, as filled; reads show an empty market.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.events import Command, Event, Read
 from bazaar_peer.core.journal import Journal
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.records import JOIN, SET_SIZE
 from bazaar_peer.core.types import Limits, Nanos, PeerId
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.client_port import ClientPort, make_app
@@ -27,13 +28,23 @@ from bazaar_peer.runtime.settings import ProcessSettings
 
 OPENED = b'{"outcome":"opened","session":2}'
 FILLED = b'{"outcome":"filled","parts":[{"lot":1,"seller":"s","quantity":1,"price":7}],"paid":7}'
+RESULTS = {
+    msg.COMMAND: FILLED,
+    SET_SIZE: b'{"outcome":"wished","size":1,"generation":1}',
+    JOIN: b'{"outcome":"noted","ordinal":0}',
+}
 
 
 class StubPeer:
     """Answers at once what a ring would answer, and keeps nothing."""
 
     def __init__(self) -> None:
-        self.state: Any = SimpleNamespace(machine=Market(), index=1)
+        admission = SimpleNamespace(size=1, generation=0)
+        sessions = SimpleNamespace(admission=admission)
+        self.state: Any = SimpleNamespace(
+            machine=Market(), index=1, members=None, sessions=sessions
+        )
+        self.trader_role = SimpleNamespace(membership=SimpleNamespace(waits=""))
         self.state.lookup_key = self.state.lookup_number = lambda _owner, _name: None
         self.number = 0
         self.me, self.trader, self.epoch, self.is_trader = PeerId(0), PeerId(0), 1, True
@@ -63,7 +74,7 @@ class StubPeer:
     def answer(self, command: Command) -> fx.Reply:
         self.number += 1
         number = command.number or self.number
-        result = FILLED if command.kind == msg.COMMAND else OPENED
+        result = RESULTS.get(command.kind, OPENED)
         answer = msg.Answer(command.session or 1, number, 0, Status.OK, 2, 1, result)
         return fx.Reply(command.request, Status.OK, answer)
 
@@ -72,6 +83,7 @@ class Nothing:
     """No network and no disk."""
 
     def send(self, to: tuple[PeerId, ...], message: msg.Message) -> None: ...
+    def meet(self, others: Iterable[PeerId]) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError("a stub writes nothing")

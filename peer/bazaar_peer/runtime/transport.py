@@ -8,21 +8,23 @@ A link that closes is dialled again at once. *Refused* then proves a crash (N3: 
 where a peer listened) and is told as such; anything else is only a lost link. Afterwards it backs
 off up to 250 ms, and a Hello from the other side cuts the waiting short (N9). Messages may be lost:
 what is sent to a link that is down, or whose buffer is full, is dropped and counted.
+
+Members come and go (R10): `meet` says whom to dial. A life of the own ring that is no member here
+may be newer than this peer's journal, or removed without knowing it: it is heard, and dialled back
+where it says that it is, for as long as its own connection lasts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from ssl import SSLContext
 from typing import Protocol
 
-from msgspec import Struct
-
 from bazaar_peer.core.events import Event, LinkLost, LinkUp
 from bazaar_peer.core.messages import Message
-from bazaar_peer.core.types import PeerId
+from bazaar_peer.core.types import PeerId, name_of
 from bazaar_peer.runtime.connections import Accepted, Dialled, Identity
 from bazaar_peer.runtime.wire import FORMAT, Hello, frame
 
@@ -34,28 +36,29 @@ ATTEMPT_S = 1.0
 AT_ONCE_S = 0.050
 """A redial that got no answer for this long is reported as a lost link, and goes on."""
 STRANGERS_MAX = 64
-"""Accepted connections that have not introduced themselves, at most."""
+"""Accepted connections that have not introduced themselves, and lives that are no members here,
+at most."""
+
+
+LIFE_END = 1 << 48
 
 
 class Transport(Protocol):
     """What the driver needs of a network."""
 
     def send(self, to: tuple[PeerId, ...], message: Message) -> None: ...
-
-
-class Remote(Struct):
-    """Another member: as configured, then as it introduced itself."""
-
-    address: str
-    incarnation: int = 0
-    boot: int = 0
+    def meet(self, others: Iterable[PeerId]) -> None: ...
 
 
 class _Link:
-    """The connection that this peer dials to another one, through all its lives."""
+    """The connection that this peer dials to one life of another, and where it is."""
 
-    def __init__(self, peer: PeerId) -> None:
+    def __init__(self, peer: PeerId, address: str) -> None:
         self.peer = peer
+        self.address = address
+        """As configured, then as it introduced itself."""
+        self.boot = 0
+        self.keeper: asyncio.Task[None] | None = None
         self.connection: Dialled | None = None
         self.told: bool | None = None
         """What was last reported: None = up (or nothing yet), else whether it was refused."""
@@ -68,7 +71,7 @@ class TcpTransport:
     def __init__(
         self,
         identity: Identity,
-        members: Mapping[PeerId, Remote],
+        address_of: Callable[[PeerId], str],
         *,
         deliver: Callable[[PeerId, list[Message]], None],
         report: Callable[[Event], None],
@@ -76,31 +79,31 @@ class TcpTransport:
         ssl_server: SSLContext | None = None,
     ) -> None:
         self.identity = identity
-        self.members = {
-            peer: remote for peer, remote in members.items() if peer != identity.ordinal
-        }
         self.deliver = deliver
         self.counts: Counter[str] = Counter()
         self._report = report
+        self._address_of = address_of
         self._ssl, self._ssl_server = ssl, ssl_server
-        self._links = {peer: _Link(peer) for peer in self.members}
+        self._members: set[PeerId] = set()
+        self._links: dict[PeerId, _Link] = {}
         self._strangers: set[Accepted] = set()
         self._speakers: dict[PeerId, Accepted] = {}
         self._server: asyncio.Server | None = None
-        self._dialling: list[asyncio.Task[None]] = []
+        self._ended: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then dial everybody; return the port that was bound."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._answer, host, port, ssl=self._ssl_server)
-        self._dialling = [loop.create_task(self._keep(link)) for link in self._links.values()]
+        for link in self._links.values():
+            self._dial_on(link)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        for task in self._dialling:
-            task.cancel()
         dialled = [link.connection for link in self._links.values() if link.connection]
-        await asyncio.gather(*self._dialling, return_exceptions=True)
+        for link in self._links.values():
+            self._dial_no_more(link)
+        await asyncio.gather(*self._ended, return_exceptions=True)
         for connection in dialled:
             if connection.transport is not None:
                 connection.transport.close()  # what was written still goes out
@@ -113,6 +116,39 @@ class TcpTransport:
         for connection in dialled:
             connection.abort()
         await asyncio.sleep(0)  # the last callbacks come in the next turn
+
+    # ---- members
+
+    def meet(self, others: Iterable[PeerId]) -> None:
+        """Keep a link to each of these; one to nobody else, unless it speaks itself."""
+        self._members = set(others)
+        for peer in self._members - self._links.keys():
+            self._link(peer, self._address_of(peer))
+        for peer in self._links.keys() - self._members - self._speakers.keys():
+            self._forget(peer)
+
+    def _link(self, peer: PeerId, address: str) -> _Link:
+        link = self._links[peer] = _Link(peer, address)
+        if self._server is not None:
+            self._dial_on(link)
+        return link
+
+    def _forget(self, peer: PeerId) -> None:
+        link = self._links.pop(peer)
+        connection = link.connection
+        self._dial_no_more(link)
+        if connection is not None:
+            connection.abort()
+            self._lost(link, refused=False)
+
+    def _dial_on(self, link: _Link) -> None:
+        link.keeper = asyncio.get_running_loop().create_task(self._keep(link))
+
+    def _dial_no_more(self, link: _Link) -> None:
+        if link.keeper is not None:
+            link.keeper.cancel()
+            self._ended.add(link.keeper)
+            link.keeper.add_done_callback(self._ended.discard)
 
     def send(self, to: tuple[PeerId, ...], message: Message) -> None:
         """Encode once, write to each link that is up and not overfull."""
@@ -138,38 +174,39 @@ class TcpTransport:
 
     def objection(self, hello: Hello) -> str:
         """Return what is wrong with an introduction, or nothing."""
-        me, known = self.identity, self.members.get(PeerId(hello.ordinal))
+        me, link = self.identity, self._links.get(PeerId(hello.life))
         if hello.format != FORMAT:
             return f"it speaks format {hello.format}, this peer speaks {FORMAT}"
         if hello.ring != me.ring:
             return f"it is of ring {hello.ring!r}, this peer of {me.ring!r}"
-        if hello.to != me.ordinal:
-            return f"it looks for peer {hello.to}, this is peer {me.ordinal}"
-        if known is None:
-            return f"peer {hello.ordinal} is no other member of this ring"
-        if hello.incarnation != known.incarnation:
-            return (
-                f"peer {hello.ordinal} comes as incarnation {hello.incarnation}, "
-                f"the member is incarnation {known.incarnation}"
-            )
-        if hello.boot < known.boot:
-            return f"peer {hello.ordinal} has booted again since (boot {hello.boot})"
-        known.boot = hello.boot
+        if hello.to != me.life:
+            return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
+        if hello.life == me.life or not 0 <= hello.life < LIFE_END:
+            return f"peer {name_of(hello.life)} is no other peer of this ring"
+        if link is None:
+            strangers = len(self._links.keys() - self._members)
+            return "too many peers that are no members" if strangers >= STRANGERS_MAX else ""
+        if hello.boot < link.boot:
+            return f"peer {name_of(hello.life)} has booted again since (boot {hello.boot})"
+        link.boot = hello.boot
         return ""
 
     def accepted(self, connection: Accepted, hello: Hello) -> None:
-        peer = PeerId(hello.ordinal)
+        peer = PeerId(hello.life)
         self._strangers.discard(connection)
         if (older := self._speakers.get(peer)) is not None:
             older.abort()
         self._speakers[peer] = connection
-        self.members[peer].address = hello.address
-        self._links[peer].awake.set()
+        link = self._links.get(peer) or self._link(peer, hello.address)
+        link.address, link.boot = hello.address, hello.boot
+        link.awake.set()
 
     def gone(self, connection: Accepted) -> None:
         self._strangers.discard(connection)
         if connection.peer is not None and self._speakers.get(connection.peer) is connection:
             del self._speakers[connection.peer]
+            if connection.peer not in self._members and connection.peer in self._links:
+                self._forget(connection.peer)
 
     # ---- dialling
 
@@ -203,7 +240,7 @@ class TcpTransport:
                 continue
 
     async def _dial(self, link: _Link) -> Dialled | None:
-        host, _, port = self.members[link.peer].address.rpartition(":")
+        host, _, port = link.address.rpartition(":")
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             lambda: Dialled(self, link.peer), host, int(port), ssl=self._ssl

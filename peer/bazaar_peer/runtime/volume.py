@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.core.journal import chain_hash
-from bazaar_peer.core.messages import Stored
+from bazaar_peer.core.messages import MembersChanged, Stored
 from bazaar_peer.runtime.files import (
     Damaged,
     Files,
@@ -34,6 +34,8 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     ring: str
     ordinal: int
     incarnation: int
+    volume: str = ""
+    """The volume's own name, by which it asked to join; a ring's first volumes have none."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -51,20 +53,21 @@ DEFAULT = Layout()
 def format_volume(
     path: Path,
     identity: Identity,
-    genesis: Stored,
+    begin: Stored | MembersChanged,
     layout: Layout = DEFAULT,
     files: Files | None = None,
 ) -> None:
-    """Make a volume whose journal is the genesis record; an interrupted attempt may be repeated.
+    """Make a volume; an interrupted attempt may be repeated.
+
+    `begin`: the genesis record, which becomes its journal; or, for a volume that joins, the members
+    that it was told, until its own journal says who they are.
 
     Raises:
         VolumeError: something is there already.
     """
-    assert (genesis.epoch, genesis.first, genesis.last) == (0, 1, 1)
-    assert genesis.chain == chain_hash(b"", genesis.blob)
     files = files or Files()
     flag = path / "formatting"
-    if (path / "identity").exists() or _holds_data(path):
+    if holds_data(path):
         raise VolumeError(f"{path}: there is a volume already; it is never formatted again")
     path.mkdir(parents=True, exist_ok=True)
     os.close(place_file(files, flag, b"unfinished: may be formatted anew\n"))
@@ -72,9 +75,14 @@ def format_volume(
         (path / name).mkdir(exist_ok=True)
     journal = Journal(files, path / "journal", layout.segment_bytes, Reserve(files, path, 0))
     journal.begin()
-    journal.add_record(genesis)
+    if isinstance(begin, Stored):
+        assert (begin.epoch, begin.first, begin.last) == (0, 1, 1)
+        assert begin.chain == chain_hash(b"", begin.blob)
+        journal.add_record(begin)
+    else:
+        os.close(place_file(files, path / "told", msgspec.msgpack.encode(begin)))
     journal.sync()
-    mark = Mark(journal.durable, 0, 1, files.boot())
+    mark = Mark(journal.durable, 0, journal.ends.last.last, files.boot())
     journal.close()
     MarkFile.create(files, path / "mark", mark)
     os.close(place_file(files, path / "identity", _sealed(identity)))
@@ -83,8 +91,8 @@ def format_volume(
     files.sync_folder(path.parent)
 
 
-def lock_volume(path: Path, expected: Identity, files: Files) -> int:
-    """Lock the volume and see that it is the expected one; return what holds the lock.
+def lock_volume(path: Path, expected: Identity, files: Files) -> tuple[int, Identity]:
+    """Lock the volume and see that it is the expected ring's and ordinal's; return lock, identity.
 
     Raises:
         Missing: there is no volume.
@@ -94,33 +102,52 @@ def lock_volume(path: Path, expected: Identity, files: Files) -> int:
     """
     seal = path / "identity"
     if not seal.exists():
-        if _holds_data(path):
+        if holds_data(path):
             raise Damaged(seal, "the file is gone, but other files of a volume are there")
         raise Missing(f"{path}: there is no volume here; a ring's first start formats it")
     lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _compare(path, _unsealed(seal, files.read(seal)), expected)
+        identity = _unsealed(seal, files.read(seal))
+        _compare(path, identity, expected)
     except BlockingIOError:
         os.close(lock)
         raise Locked(f"{path}: another process runs this peer; stop it, or wait") from None
     except BaseException:
         os.close(lock)
         raise
-    return lock
+    return lock, identity
 
 
-def _holds_data(path: Path) -> bool:
+def holds_data(path: Path) -> bool:
     """Tell whether more lies there than an interrupted format leaves."""
+    if (path / "identity").exists():
+        return True
     found = [*path.glob("journal/*"), *path.glob("checkpoint/*"), *path.glob("mark")]
     return bool(found) and not (path / "formatting").exists()
 
 
+def told_members(path: Path, files: Files) -> MembersChanged | None:
+    """Return the members that a joining volume was told; None on a ring's first volumes.
+
+    Raises:
+        Damaged: they cannot be read.
+    """
+    told = path / "told"
+    if not told.exists():
+        return None
+    try:
+        return msgspec.msgpack.decode(files.read(told), type=MembersChanged)
+    except msgspec.MsgspecError as wrong:
+        raise Damaged(told, f"the members that it was told are unreadable ({wrong})") from wrong
+
+
 def _compare(path: Path, found: Identity, expected: Identity) -> None:
-    if found != expected:
+    if (found.ring, found.ordinal) != (expected.ring, expected.ordinal):
         raise WrongRing(
-            f"{path}: this volume is of {found}, not of {expected}. Start the peer that it"
-            " belongs to, or give this one a folder of its own."
+            f"{path}: this volume is peer {found.ordinal}'s of ring {found.ring!r}, not peer"
+            f" {expected.ordinal}'s of {expected.ring!r}. Start the peer that it belongs to, or"
+            " give this one a folder of its own."
         )
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from bazaar_peer.core.messages import Message, decode_message
 from bazaar_peer.core.records import UNREADABLE
 
-FORMAT = 1
+FORMAT = 2
 """Version of frames and messages; peers of another one are refused with a sentence."""
 HELLO_MAX_BYTES = 1024 * 1024
 FRAME_MAX_BYTES = 64 * 1024 * 1024
@@ -25,13 +25,13 @@ class Hello(Struct, frozen=True, array_like=True):
 
     format: int
     ring: str
-    ordinal: int
-    incarnation: int
+    life: int
+    """Ordinal and incarnation in one (R14)."""
     boot: int
     address: str
     """`host:port` where this peer can be dialled now."""
     to: int
-    """The ordinal that the speaker believes to have reached: its address may be someone else's."""
+    """The life that the speaker believes to have reached: its address may be someone else's."""
     credential: str = ""
     """A place for what proves the speaker's identity; unused on one machine."""
 

@@ -80,6 +80,7 @@ class World:
             ef.Reply: self._reply,
             ef.ReadReady: self._reply,
             ef.Note: self._note,
+            ef.Meet: lambda host, effect: None,  # here everybody reaches everybody who is there
             ef.Left: self._left,
             ef.Removed: lambda host, effect: self.joining.removed(host),
             ef.Halt: self._halt,

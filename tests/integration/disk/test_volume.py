@@ -69,9 +69,7 @@ def test_volume_without_identity_is_damaged_and_not_formatted(path: Path) -> Non
         format_volume(path, ME, GENESIS, SMALL)
 
 
-@pytest.mark.parametrize(
-    "other", [Identity("ring-2", 3, 0), Identity("ring-1", 2, 0), Identity("ring-1", 3, 0)]
-)
+@pytest.mark.parametrize("other", [Identity("ring-2", 3, 0), Identity("ring-1", 2, 0)])
 def test_volume_of_someone_else_is_refused(path: Path, other: Identity) -> None:
     fresh(path).close()
 

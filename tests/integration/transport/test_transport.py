@@ -12,9 +12,9 @@ import pytest
 
 from bazaar_peer.core.events import Event, LinkLost, LinkUp
 from bazaar_peer.core.messages import Chunk, Message, NotTrader, Poll
-from bazaar_peer.core.types import PeerId
+from bazaar_peer.core.types import PeerId, peer_id
 from bazaar_peer.runtime.connections import Identity
-from bazaar_peer.runtime.transport import Remote, TcpTransport
+from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.wire import FORMAT, HELLO_MAX_BYTES, Hello, frame
 
 A, B = PeerId(0), PeerId(1)
@@ -67,15 +67,15 @@ def free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def peer(
-    me: PeerId, ports: list[int], *, boot: int = 1, incarnation: int = 0
+    me: PeerId, ports: list[int], *, boot: int = 1
 ) -> AsyncIterator[tuple[TcpTransport, Ear]]:
     addresses = [f"127.0.0.1:{port}" for port in ports]
-    identity = Identity(
-        ring="r", ordinal=me, incarnation=incarnation, boot=boot, address=addresses[me]
-    )
-    members = {PeerId(i): Remote(address, 1) for i, address in enumerate(addresses)}
+    identity = Identity(ring="r", life=me, boot=boot, address=addresses[me])
     ear = Ear()
-    transport = TcpTransport(identity, members, deliver=ear.deliver, report=ear.report)
+    transport = TcpTransport(
+        identity, lambda other: addresses[other], deliver=ear.deliver, report=ear.report
+    )
+    transport.meet(PeerId(other) for other in range(len(ports)) if other != me)
     await transport.start("127.0.0.1", ports[me])
     try:
         yield transport, ear
@@ -156,14 +156,14 @@ async def test_a_peer_that_answers_at_the_address_of_another_is_not_used() -> No
         assert b.counts["connections_refused"] > 0
 
 
-GOOD = Hello(FORMAT, "r", B, 1, 1, "127.0.0.1:1", A)
+GOOD = Hello(FORMAT, "r", B, 1, "127.0.0.1:1", A)
 WRONG_HELLOS = {
-    "format": Hello(99, "r", B, 1, 1, "x:1", A),
-    "ring": Hello(FORMAT, "other", B, 1, 1, "x:1", A),
-    "ordinal": Hello(FORMAT, "r", 7, 1, 1, "x:1", A),
-    "itself": Hello(FORMAT, "r", A, 1, 1, "x:1", A),
-    "incarnation": Hello(FORMAT, "r", B, 2, 1, "x:1", A),
-    "target": Hello(FORMAT, "r", B, 1, 1, "x:1", B),
+    "format": Hello(99, "r", B, 1, "x:1", A),
+    "ring": Hello(FORMAT, "other", B, 1, "x:1", A),
+    "nobody": Hello(FORMAT, "r", -1, 1, "x:1", A),
+    "itself": Hello(FORMAT, "r", A, 1, "x:1", A),
+    "life": Hello(FORMAT, "r", B, 1, "x:1", peer_id(A, 1)),
+    "target": Hello(FORMAT, "r", B, 1, "x:1", B),
 }
 STRANGERS = {
     **{f"hello of another {name}": frame(hello) for name, hello in WRONG_HELLOS.items()},
@@ -187,6 +187,24 @@ async def test_what_no_peer_sends_closes_the_connection_and_nothing_else(sent: b
         assert a.counts["connections_refused"] == 1
         async with peer(B, ports):
             await ear.until(lambda: LinkUp(B) in ear.events)
+
+
+async def test_life_that_is_no_member_is_heard_and_dialled_back_while_it_stays() -> None:
+    """R10: it may be newer than this peer's journal, or removed without knowing it."""
+    ports = free_ports(2)
+    async with peer(A, ports) as (a, ear):
+        a.meet([])
+        async with peer(B, ports) as (b, ear_b):
+            await ear.until(lambda: LinkUp(B) in ear.events)
+            await ear_b.until(lambda: LinkUp(A) in ear_b.events)
+            b.send((A,), Poll(1))
+            a.send((B,), Poll(2))
+            await ear.until(lambda: ear.messages == [(B, Poll(1))])
+            await ear_b.until(lambda: ear_b.messages == [(A, Poll(2))])
+        await ear.until(lambda: ear.events[-1] == LinkLost(B, refused=False))
+
+        a.send((B,), Poll(3))
+        assert a.counts["messages_dropped"] == 1
 
 
 async def test_an_older_boot_is_refused() -> None:
@@ -216,7 +234,7 @@ async def test_random_bytes_in_random_pieces_never_crash_a_listener() -> None:
 
 async def test_a_full_link_drops_and_counts() -> None:
     ports = free_ports(2)
-    answer = frame(Hello(FORMAT, "r", B, 1, 1, f"127.0.0.1:{ports[B]}", A))
+    answer = frame(Hello(FORMAT, "r", B, 1, f"127.0.0.1:{ports[B]}", A))
 
     async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)

@@ -29,7 +29,7 @@ from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.openapi import PATHS, document
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.stub import StubPeer, start
-from bazaar_peer.runtime.transport import Remote, TcpTransport
+from bazaar_peer.runtime.transport import TcpTransport
 
 from .conftest import Served
 
@@ -54,10 +54,10 @@ class Ports:
         self.loop.set_exception_handler(lambda _loop, context: self.faults.append(context))
         driver, port = await start(StubPeer())
         driver.start()
-        me = Identity(ring="r", ordinal=PeerId(0), incarnation=0, boot=1, address="x:1")
+        me = Identity(ring="r", life=PeerId(0), boot=1, address="x:1")
         transport = TcpTransport(
             me,
-            {PeerId(1): Remote("127.0.0.1:1", 1)},
+            lambda _peer: "127.0.0.1:1",
             deliver=driver.deliver,
             report=driver.submit,
         )

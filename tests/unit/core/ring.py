@@ -225,7 +225,7 @@ class Ring:
                 case fx.Halt(reason=reason):
                     self.halted[peer] = reason
                     self.peers.pop(peer, None)  # its process is gone
-                case fx.Prune():
+                case fx.Prune() | fx.Meet():
                     pass
 
     def _send(self, peer: PeerId, to: tuple[PeerId, ...], message: msg.Message) -> None:

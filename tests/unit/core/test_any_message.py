@@ -326,6 +326,7 @@ def test_life_that_is_over_hears_so_and_is_not_heard() -> None:
     """R10: a peer that was removed deposes nobody, however high its epoch."""
     ring, peer = trading()
     core, gone = ring.peers[peer], PeerId(7)
+    assert core.state.members is not None
     core.state.members = msgspec.structs.replace(core.state.members, retired=(gone,))
 
     told = core.handle([ev.Received(gone, msg.Append(99, 1, 0, 0, 9, 9, [], {}))], ring.now)

@@ -93,6 +93,9 @@ class Wire:
     def send(self, to: Any, message: Any) -> None:
         self.sent.append((to, message))
 
+    def meet(self, others: Any) -> None:
+        self.met = tuple(others)
+
 
 def large(number: int) -> fx.WriteRecord:
     """A record of many entries."""
