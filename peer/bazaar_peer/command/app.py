@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -203,6 +204,31 @@ def verify(
     views.audit(report)
     if report.violations:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Examples:  bazaar recover ./ring  ·  bazaar recover ./ring --yes --json")
+def recover(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a stopped ring.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a new ring of what is left, when a majority of a ring's volumes is lost.
+
+    Acknowledged trades may be lost with them: it says what is known, and asks. A ring that lost
+    fewer heals by itself.
+    """
+    from bazaar_peer.command import recover as repair  # noqa: PLC0415 - only this command needs it
+
+    def agreed() -> bool:
+        if not yes and not sys.stdin.isatty():
+            raise fail("nobody can be asked here: run it on a terminal, or with --yes", 2)
+        return yes or typer.confirm("Make the new ring?", err=True)
+
+    try:
+        found = repair.recover(folder, repair.Talk(partial(typer.echo, err=True), agreed))
+    except local.RingError as wrong:
+        raise fail(str(wrong)) from wrong
+    show(found, as_json, views.recovered)
 
 
 @app.command(epilog="Example:  bazaar bench --requests 1200 --json")

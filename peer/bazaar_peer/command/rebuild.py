@@ -12,7 +12,6 @@ Each step is done once however often it is run; nothing that a peer wrote is del
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -23,7 +22,7 @@ from bazaar_peer.command.survey import Survey
 from bazaar_peer.core.effects import Hard, InstallCheckpoint, StorePart, WriteHard, WriteRecord
 from bazaar_peer.core.journal import store
 from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored
-from bazaar_peer.core.types import NOBODY, ordinal_of, peer_id
+from bazaar_peer.core.types import NOBODY, incarnation_of, ordinal_of, peer_id
 from bazaar_peer.runtime.checkpoint_file import CheckpointWriter
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.ends import Place
@@ -32,11 +31,12 @@ from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 
 BUILD = Layout(reserve_bytes=0)
 """A peer sets its reserve aside when it starts."""
-Step = Callable[[], None]
+ASIDE_TOO = ("size", "archive")
+"""What else speaks of the former ring's members and journals; the archive moves last of all."""
 
 
 def plan(folder: RingFolder, found: Survey) -> RingFile:
-    """Describe the next ring: a new id, and as many peers as the ring wished for at last."""
+    """Describe the next ring: a new id, and as many peers as the former one wished for at last."""
     assert found.state is not None
     return msgspec.structs.replace(
         folder.made,
@@ -46,57 +46,53 @@ def plan(folder: RingFolder, found: Survey) -> RingFile:
     )
 
 
-def first_record(former: str, made: RingFile, found: Survey) -> Stored:
-    """Make the record by which the next ring begins: its members, behind the recovered state."""
-    state, old = found.state, found.members
+def next_members(made: RingFile, found: Survey) -> MembersChanged:
+    """Return the members of the next ring: all of them voters, and none of them a life that was."""
+    old, state = found.members, found.state
     assert state is not None
     incarnation = found.next_incarnation()
     lives = [*old.retired, *(member.id for member in old.members)]
-    change = MembersChanged(
+    return MembersChanged(
         tuple(Member(peer_id(peer, incarnation)) for peer in range(made.peers)),
         made.ring,
         old.limits,
         old.machine,
         retired=tuple(life for life in lives if ordinal_of(life) >= made.peers),
-        recovered_from=f"{former}:{state.index}",
+        recovered_from=f"{made.former[-1]}:{state.index}",
     )
-    # Above every epoch that a whole volume promised: nobody may find its promise broken (S2).
-    epoch = 1 + max(state.epoch, *(one.promised for one in found.found))
-    return store(Record(epoch, state.index + 1, state.index, 0, {}, [change]), state.chain)
 
 
-def build(folder: RingFolder, made: RingFile, found: Survey) -> None:
+def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> RingFolder:
     """Make the next ring beside the former one, ring.json last; what an earlier run left goes."""
     state = found.state
     assert state is not None
-    if folder.recovering.exists():
-        shutil.rmtree(folder.recovering)
-    nxt = ring_folder.make_ring(folder.recovering, made)
-    for name in ("logs", "stats"):  # those stay where they are
-        (nxt.path / name).rmdir()
-    first = first_record(folder.made.ring, made, found)
-    parts = list(state.snapshot())
+    nxt = RingFolder(folder.recovering, made)
+    if nxt.path.exists():
+        shutil.rmtree(nxt.path)
+    archive = nxt.path / "archive"
+    archive.mkdir(parents=True)
+    members = next_members(made, found)
+    # Above every epoch that a whole volume promised, so that nobody's promise is broken (S2).
+    epoch = 1 + max(state.epoch, *(one.promised for one in found.found))
+    record = Record(epoch, state.index + 1, state.index, 0, {}, [members])
+    first, parts = store(record, state.chain), list(state.snapshot())
     place = Place(state.epoch, state.index, state.chain)
-    for peer in range(made.peers):
-        _fill(nxt.volume(peer), made.ring, peer, place, parts, first)
-    files, archive = Files(), nxt.path / "archive"
-    writer = CheckpointWriter(files, archive / "saving", Reserve(files, archive / "none", 0), place)
+    for member in members.members:
+        identity = Identity(made.ring, ordinal_of(member.id), incarnation_of(member.id))
+        path = nxt.volume(identity.ordinal)
+        format_volume(path, identity, members, BUILD, files)
+        _fill(Volume.open(path, identity, BUILD, files), place, parts, first)
+    # Peers drop this checkpoint for their next one, and audits begin with it.
+    writer = CheckpointWriter(files, archive / "saving", Reserve(files, archive, 0), place)
     for part in parts:
         writer.write(part)
     writer.finish(place, 0)
     ring_folder.finish(nxt)
+    return nxt
 
 
-def _fill(
-    path: Path, ring: str, peer: int, place: Place, parts: list[bytes], first: Stored
-) -> None:
-    """Make a volume as if its peer had copied the state and then got the first record."""
-    change = msgspec.msgpack.decode(first.blob, type=Record).entries[0]
-    assert isinstance(change, MembersChanged)
-    life = next(member.id for member in change.members if ordinal_of(member.id) == peer)
-    identity = Identity(ring, peer, life >> 16)
-    format_volume(path, identity, change, BUILD)
-    volume = Volume.open(path, identity, BUILD)
+def _fill(volume: Volume, place: Place, parts: list[bytes], first: Stored) -> None:
+    """Write what a peer does that copies a checkpoint (C3) and then gets one record."""
     try:
         volume.recover()
         for number, part in enumerate(parts):
@@ -112,17 +108,41 @@ def _fill(
         volume.close()
 
 
-def swap(folder: RingFolder, nxt: RingFolder, files: Files) -> Path:
-    """Let the next ring, which is whole, take the former one's place; return where that went."""
+def swap(folder: RingFolder, nxt: RingFolder, files: Files) -> None:
+    """Let the next ring, which is whole, take the former one's place."""
     aside = folder.set_aside(folder.made.ring)
     aside.mkdir(parents=True, exist_ok=True)
-    for path in (folder.path, aside.parent):
-        files.sync_folder(path)
-    copy = RingFolder(aside, folder.made)
-    ring_folder.finish(copy)  # so that `bazaar verify` can audit what is set aside
-    for old in sorted({*folder.path.glob("peer-*"), *nxt.path.glob("peer-*")}, key=_name):
-        _replace(folder.path / old.name, nxt.path / old.name, aside / old.name, files)
-    _replace(folder.path / "archive", nxt.path / "archive", aside / "archive", files)
+    files.sync_folder(aside.parent)
+    files.sync_folder(folder.path)
+    # What is set aside is a ring's folder too: `bazaar verify` audits it.
+    ring_folder.finish(RingFolder(aside, folder.made))
+    for peer in folder.ordinals():
+        name = folder.volume(peer).name
+        if (nxt.path / name).exists() or peer >= nxt.made.peers:
+            _replace(folder.path / name, nxt.path / name, aside, files)
+    for name in ASIDE_TOO:
+        if (nxt.path / "archive").exists():
+            _replace(folder.path / name, nxt.path / name, aside, files)
     ring_folder.finish(RingFolder(folder.path, nxt.made))
     clean(folder)
-    return aside
+
+
+def _replace(old: Path, new: Path, aside: Path, files: Files) -> None:
+    """Move the old file or folder aside, then the new one, if there is one, into its place."""
+    if old.exists():
+        place, number = aside / old.name, 1
+        while place.exists():
+            number += 1
+            place = aside / f"{old.name}-{number}"
+        files.rename(old, place)
+        files.sync_folder(aside)
+        files.sync_folder(old.parent)
+    if new.exists():
+        files.rename(new, old)
+        files.sync_folder(old.parent)
+        files.sync_folder(new.parent)
+
+
+def clean(folder: RingFolder) -> None:
+    """Drop what is left of the making of a ring that exists now."""
+    shutil.rmtree(folder.recovering)

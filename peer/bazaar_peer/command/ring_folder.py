@@ -54,6 +54,11 @@ class RingFolder:
     def volume(self, peer: int) -> Path:
         return self.path / f"peer-{peer}"
 
+    def ordinals(self) -> list[int]:
+        """Return every peer that is or was in the ring here."""
+        names = [path.name.removeprefix("peer-") for path in self.path.glob("peer-*")]
+        return sorted({*range(self.made.peers), *(int(n) for n in names if n.isdecimal())})
+
     def log(self, peer: int) -> Path:
         return self.path / "logs" / f"peer-{peer}.log"
 

@@ -102,8 +102,7 @@ class Survey:
 def survey(folder: RingFolder, held: ExitStack) -> Survey:
     """Look at every volume; their locks are `held`, so that no peer starts meanwhile."""
     result, best = Survey(), None
-    here = {int(name) for path in folder.path.glob("peer-*") if (name := path.name[5:]).isdigit()}
-    for peer in sorted(here | set(range(folder.made.peers))):
+    for peer in folder.ordinals():
         one, recovered = _look(folder, peer, held)
         result.found.append(one)
         first = result.survivor is None or one.last > result.survivor.last
