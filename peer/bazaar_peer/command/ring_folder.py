@@ -68,6 +68,12 @@ class RingFolder:
     def archive(self, peer: int) -> Path:
         return self.path / "archive" / f"peer-{peer}"
 
+    def newest_archive(self, peer: int) -> Path:
+        """Return where the newest life of a peer that was here archives: `peer-<i>.<life>`."""
+        first = self.archive(peer)
+        later = [p for p in first.parent.glob(f"{first.name}.*") if p.suffix[1:].isdecimal()]
+        return max(later, key=lambda path: int(path.suffix[1:]), default=first)
+
     @property
     def recovering(self) -> Path:
         return self.path / "recovering"
