@@ -29,8 +29,8 @@ from bazaar_peer.runtime.ends import Place
 from bazaar_peer.runtime.files import Files, Reserve
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 
-BUILD = Layout(reserve_bytes=0)
-"""A peer sets its reserve aside when it starts."""
+BUILD = Layout(segment_bytes=1024 * 1024, reserve_bytes=0)
+"""A peer takes the rest of its space when it starts."""
 ASIDE_TOO = ("size", "archive")
 """What else speaks of the former ring's members and journals; the archive moves last of all."""
 
@@ -75,27 +75,31 @@ def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> Ri
     # Above every epoch that a whole volume promised, so that nobody's promise is broken (S2).
     epoch = 1 + max(state.epoch, *(one.promised for one in found.found))
     record = Record(epoch, state.index + 1, state.index, 0, {}, [members])
-    first, parts = store(record, state.chain), list(state.snapshot())
+    first, before = store(record, state.chain), list(state.snapshot())
     place = Place(state.epoch, state.index, state.chain)
+    # Peers drop this checkpoint for their next one, and audits begin with it.
+    writer = CheckpointWriter(files, archive / "saving", Reserve(files, archive, 0), place)
+    for part in before:
+        writer.write(part)
+    writer.finish(place, 0)
+    state.apply(record, first.chain)
+    after = list(state.snapshot())
     for member in members.members:
         identity = Identity(made.ring, ordinal_of(member.id), incarnation_of(member.id))
         path = nxt.volume(identity.ordinal)
         format_volume(path, identity, members, BUILD, files)
-        _fill(Volume.open(path, identity, BUILD, files), place, parts, first)
-    # Peers drop this checkpoint for their next one, and audits begin with it.
-    writer = CheckpointWriter(files, archive / "saving", Reserve(files, archive, 0), place)
-    for part in parts:
-        writer.write(part)
-    writer.finish(place, 0)
+        _fill(Volume.open(path, identity, BUILD, files), place, before, first, after)
     ring_folder.finish(nxt)
     return nxt
 
 
-def _fill(volume: Volume, place: Place, parts: list[bytes], first: Stored) -> None:
-    """Write what a peer does that copies a checkpoint (C3) and then gets one record."""
+def _fill(
+    volume: Volume, place: Place, before: list[bytes], first: Stored, after: list[bytes]
+) -> None:
+    """Write what a peer does that copies a checkpoint (C3), gets one record, and applies it."""
     try:
         volume.recover()
-        for number, part in enumerate(parts):
+        for number, part in enumerate(before):
             volume.store_part(StorePart(place.last, number, part))
         volume.perform(
             [
@@ -104,6 +108,11 @@ def _fill(volume: Volume, place: Place, parts: list[bytes], first: Stored) -> No
                 WriteRecord(3, first),
             ]
         )
+        # All of them have the record: it is committed, and its members are those of the ring.
+        writer = volume.checkpoint(first.epoch, first.last)
+        for part in after:
+            writer.write(part)
+        volume.save(writer)
     finally:
         volume.close()
 

@@ -127,36 +127,38 @@ def _look(folder: RingFolder, peer: int, held: ExitStack) -> tuple[Found, Recove
     except Locked:
         return Found(peer=peer, condition=Condition.LOCKED), None
     except VolumeError as wrong:
-        return _unreadable(peer, path, wrong, held), None
+        try:  # a process may run on a volume whose identity was taken from it
+            hold(path / "lock", held)
+        except Locked:
+            return Found(peer=peer, condition=Condition.LOCKED), None
+        return _unreadable(peer, wrong), None
     held.callback(volume.close)
     try:
         recovered = volume.recover()
     except VolumeError as wrong:
-        return _unreadable(peer, path, wrong, held), None
-    end = recovered.records[-1] if recovered.records else None
-    base = (recovered.base_epoch, recovered.base_index)
-    told = (decode_record(stored.blob).committed for stored in recovered.records)
-    one = Found(
-        peer=peer,
-        condition=Condition.WHOLE,
-        life=peer_id(peer, volume.identity.incarnation),
-        last=(end.epoch, end.last) if end else base,
-        committed=max(base[1], max(told, default=0)),
-        promised=recovered.hard.promised,
-    )
-    return one, recovered
+        return _unreadable(peer, wrong), None
+    return _whole(peer, volume.identity.incarnation, recovered), recovered
 
 
-def _unreadable(peer: int, path: Path, wrong: VolumeError, held: ExitStack) -> Found:
-    """Tell damage from loss; a process may run on a volume whose identity was taken from it."""
-    try:
-        hold(path / "lock", held)
-    except Locked:
-        return Found(peer=peer, condition=Condition.LOCKED)
+def _unreadable(peer: int, wrong: VolumeError) -> Found:
     if isinstance(wrong, Missing):
         return Found(peer=peer, condition=Condition.LOST)
     why = wrong.what if isinstance(wrong, Damaged) else str(wrong)
     return Found(peer=peer, condition=Condition.DAMAGED, why=why)
+
+
+def _whole(peer: int, incarnation: int, recovered: Recovered) -> Found:
+    end = recovered.records[-1] if recovered.records else None
+    base = (recovered.base_epoch, recovered.base_index)
+    told = (decode_record(stored.blob).committed for stored in recovered.records)
+    return Found(
+        peer=peer,
+        condition=Condition.WHOLE,
+        life=peer_id(peer, incarnation),
+        last=(end.epoch, end.last) if end else base,
+        committed=max(base[1], max(told, default=0)),
+        promised=recovered.hard.promised,
+    )
 
 
 def hold(path: Path, held: ExitStack) -> None:
