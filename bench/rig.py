@@ -68,8 +68,8 @@ class Ring:
         found = self.ask(peer, "/v1/ring")
         if found is None:
             return None
-        line = next(p for p in found["peers"] if p["id"] == peer)
-        return {**line, "commit_index": found["commit_index"]}
+        lines = [p for p in found["peers"] if p["id"] == peer and "pid" in p]
+        return {**lines[0], "commit_index": found["commit_index"]} if lines else None
 
     def trader(self) -> dict[str, Any] | None:
         """Return the line of the peer that says that it is the trader."""

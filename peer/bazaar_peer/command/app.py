@@ -112,6 +112,26 @@ def key_header(key: str | None, client_name: str | None) -> dict[str, str]:
 Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harmless.")]
 
 
+@app.command(epilog="Examples:  bazaar scale 9 --data ./ring  ·  bazaar scale 3 --data ./ring")
+def scale(
+    size: Annotated[int, typer.Argument(metavar="N", help="So many peers: 0 … N - 1.")],
+    data: Annotated[Path, typer.Option(help="Folder of the ring, whose `bazaar up` runs.")],
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Let a running ring grow or shrink, one peer at a time, while it trades."""
+    from bazaar_peer.command import scale as scaling  # noqa: PLC0415 - only this command needs it
+
+    try:
+        say = partial(typer.echo, err=True)
+        found = asyncio.run(scaling.scale(data, size, timeout, say))
+    except local.RingError as wrong:
+        raise fail(str(wrong)) from wrong
+    except client.CallError as wrong:
+        raise fail(str(wrong), wrong.exit_code) from wrong
+    show(found, as_json, views.ring)
+
+
 @app.command(epilog="Example:  bazaar ring --url http://127.0.0.1:8603 --json")
 def ring(url: Url = URL, as_json: Json = False) -> None:
     """Show the ring: members, trader, epoch, clocks, applied indexes."""

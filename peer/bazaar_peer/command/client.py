@@ -65,8 +65,8 @@ async def ring(url: str) -> dict[str, Any]:
             answer = await asyncio.wait_for(call("GET", peer["url"], "/v1/ring"), 2.0)
         except (CallError, TimeoutError):
             return {**peer, "suspected": True}
-        own = next(found for found in answer["peers"] if found["id"] == peer["id"])
-        return {**own, "suspected": peer["suspected"]}
+        own = [found for found in answer["peers"] if found["id"] == peer["id"] and "pid" in found]
+        return {**(own[0] if own else peer), "suspected": peer["suspected"]}
 
     first["peers"] = list(await asyncio.gather(*(one(peer) for peer in first["peers"])))
     return first

@@ -42,13 +42,20 @@ class Elections:
     """Pairs each reign that begins with the earliest sign that the one before was lost."""
 
     def __init__(self, logs: list[Path]) -> None:
-        self.tails = [LogTail(path) for path in logs]
-        for tail in self.tails:
-            tail.skip()
+        self.tails: list[LogTail] = []
+        for path in logs:
+            self.add(path)
         self.signs: list[tuple[int, str, str]] = []
         """(monotonic ns, reason, peer) of losses noticed since the last reign."""
         self.found: list[dict[str, int | str | float]] = []
         self.epochs: set[int] = set()
+
+    def add(self, log: Path) -> None:
+        """Follow one more log, from its present end on."""
+        if all(tail.path != log for tail in self.tails):
+            tail = LogTail(log)
+            tail.skip()
+            self.tails.append(tail)
 
     def read(self) -> list[dict[str, int | str | float]]:
         """Read what is new; return the elections that ended since the last call."""

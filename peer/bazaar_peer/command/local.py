@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,17 +15,11 @@ from rich.live import Live
 
 from bazaar_peer.agents.roles import assign_roles
 from bazaar_peer.command import ring_folder
-from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder
+from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder, Running
+from bazaar_peer.command.summary import clear_totals, print_summary, summary
 from bazaar_peer.command.table import Board
-from bazaar_peer.command.up import (
-    Supervisor,
-    check_start,
-    clear_totals,
-    print_summary,
-    summary,
-)
+from bazaar_peer.command.up import Supervisor, check_start
 from bazaar_peer.runtime.settings import ProcessSettings
-from bazaar_peer.runtime.stats import Stats
 
 __all__ = ["Options", "RingError", "UsageError", "up"]
 
@@ -58,26 +54,25 @@ def up(options: Options) -> None:
     restart_after = _check(options)
     found = _open(options)
     wanted = PEERS_DEFAULT if options.peers is None else options.peers
-    peers = found.made.peers if found else wanted
-    _roles(options, peers)
+    peers = found.size() if found else wanted
+    _roles(options, found.made.peers if found else wanted)
     _check_ports(options.port, peers)
     folder = found or _make(options, peers)
     say = Console(stderr=True, highlight=False)
     for sentence in check_start(folder):
         say.print(sentence)
     clear_totals(folder)
-    for peer in range(peers):
-        Stats(folder.stats(peer)).close()
-    settings = _settings(options, folder)
-    board = Board(folder, settings[0], sentences=say.print)
+    settings = partial(_settings, options, folder)
+    board = Board(folder, settings(0), sentences=say.print)
     supervisor = Supervisor(
-        folder=folder,
-        settings=lambda peer: settings[peer],
-        restart_after_s=restart_after,
-        say=board.say,
+        folder=folder, settings=settings, restart_after_s=restart_after, say=board.say
     )
-    say.print(f"ring of {peers} at {settings[0].client_url(0)} and up, data in {folder.path}")
-    asyncio.run(_watch(options, supervisor, board))
+    say.print(f"ring of {peers} at {settings(0).client_url(0)} and up, data in {folder.path}")
+    folder.note_running(Running(os.getpid(), options.port))
+    try:
+        asyncio.run(_watch(options, supervisor, board))
+    finally:
+        folder.note_running(None)
     print_summary(summary(supervisor), as_json=options.as_json)
 
 
@@ -115,11 +110,16 @@ def _check(options: Options) -> float | None:
 
 def _open(options: Options) -> RingFolder | None:
     folder = ring_folder.open_ring(options.data)
-    if folder is not None and options.peers not in (None, folder.made.peers):
+    if folder is None:
+        return None
+    if options.peers not in (None, folder.size()):
         raise RingError(
-            f"{options.data} is a ring of {folder.made.peers} peers; --peers {options.peers} "
-            "would make two rings of it. Leave --peers out, or name another --data."
+            f"{options.data} is a ring of {folder.size()} peers; --peers {options.peers} "
+            "would make two rings of it. Leave --peers out, and `bazaar scale` it while it runs; "
+            "or name another --data."
         )
+    if (running := folder.running()) is not None:
+        raise RingError(f"{options.data} runs already: `bazaar up` has process {running.pid}")
     return folder
 
 
@@ -151,28 +151,26 @@ def _roles(options: Options, peers: int) -> list[str]:
         raise UsageError(str(wrong)) from wrong
 
 
-def _settings(options: Options, folder: RingFolder) -> list[ProcessSettings]:
-    peers = folder.made.peers
-    roles = _roles(options, peers)
+def _settings(options: Options, folder: RingFolder, peer: int) -> ProcessSettings:
+    """Return what a peer's process is started with; who joins later is buyer and seller."""
+    roles = _roles(options, folder.made.peers)
     buyers = sum(role != "seller" for role in roles) or 1
-    return [
-        ProcessSettings(
-            me=peer,
-            peers=peers,
-            ring=folder.made.ring,
-            volume=str(folder.volume(peer)),
-            archive=str(folder.archive(peer)),
-            log=str(folder.log(peer)),
-            log_json=options.log_json,
-            stats=str(folder.stats(peer)),
-            port=options.port,
-            election=options.election,
-            role=roles[peer] if options.agents else "",
-            seed=options.seed,
-            rate=options.rate / buyers,
-        )
-        for peer in range(peers)
-    ]
+    role = roles[peer] if peer < len(roles) else "both"
+    return ProcessSettings(
+        me=peer,
+        peers=max(folder.size(), folder.made.peers),
+        ring=folder.made.ring,
+        volume=str(folder.volume(peer)),
+        archive=str(folder.archive(peer)),
+        log=str(folder.log(peer)),
+        log_json=options.log_json,
+        stats=str(folder.stats(peer)),
+        port=options.port,
+        election=options.election,
+        role=role if options.agents else "",
+        seed=options.seed,
+        rate=options.rate / buyers,
+    )
 
 
 def _check_ports(port: int, peers: int) -> None:

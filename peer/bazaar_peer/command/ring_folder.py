@@ -1,6 +1,8 @@
 """The folder of a ring on this machine, and its first start (R14).
 
 DIR/ring.json        written last: with it there, a missing peer's folder is a *lost* volume
+DIR/size             the newest size that `bazaar up` has seen; the ring itself decides it
+DIR/running.json     where the `bazaar up` that runs now can be reached
 DIR/peer-<i>/        the volume of peer i
 DIR/archive/peer-<i> journal segments that checkpoints replaced, for `bazaar verify`
 DIR/logs/peer-<i>.log
@@ -44,6 +46,16 @@ class RingFile(msgspec.Struct, frozen=True, kw_only=True):
     """Ring ids from before each `bazaar recover`, oldest first."""
 
 
+class Running(msgspec.Struct, frozen=True):
+    """A `bazaar up` that runs: its process, and the client port of peer 0."""
+
+    pid: int
+    port: int
+
+    def urls(self, count: int) -> list[str]:
+        return [f"http://127.0.0.1:{self.port + peer}" for peer in range(count)]
+
+
 class RingFolder:
     """A ring's folder, made or opened."""
 
@@ -58,6 +70,33 @@ class RingFolder:
         """Return every peer that is or was in the ring here."""
         names = [path.name.removeprefix("peer-") for path in self.path.glob("peer-*")]
         return sorted({*range(self.made.peers), *(int(n) for n in names if n.isdecimal())})
+
+    def size(self) -> int:
+        """Return the newest size that was seen; peers that are too many find out for themselves."""
+        try:
+            return int((self.path / "size").read_text())
+        except (OSError, ValueError):
+            return self.made.peers
+
+    def note_size(self, size: int) -> None:
+        replace_file(self.path / "size", f"{size}\n")
+
+    def note_running(self, running: Running | None) -> None:
+        """Tell where this ring runs, or that it does not any more."""
+        file = self.path / "running.json"
+        if running is None:
+            file.unlink(missing_ok=True)
+        else:
+            replace_file(file, msgspec.json.encode(running).decode() + "\n")
+
+    def running(self) -> Running | None:
+        """Return where this ring runs, if it does."""
+        try:
+            found = msgspec.json.decode((self.path / "running.json").read_bytes(), type=Running)
+            os.kill(found.pid, 0)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return found
 
     def log(self, peer: int) -> Path:
         return self.path / "logs" / f"peer-{peer}.log"
@@ -157,13 +196,18 @@ def create(path: Path, made: RingFile) -> RingFolder:
 def finish(folder: RingFolder) -> None:
     """Write ring.json, durably and last: from now on the ring exists."""
     text = json.dumps(msgspec.to_builtins(folder.made), indent=2) + "\n"
-    temporary = folder.path / "ring.json.new"
+    replace_file(folder.path / "ring.json", text)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put a whole file in its place, durably."""
+    temporary = path.with_suffix(".new")
     with temporary.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(folder.path / "ring.json")
-    handle = os.open(folder.path, os.O_RDONLY)
+    temporary.rename(path)
+    handle = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -37,9 +37,10 @@ class Board:
         self.live: Live | None = None
         self._print = sentences
         self._story: deque[str] = deque(maxlen=SENTENCES)
-        self._stats = [Stats(folder.stats(peer)) for peer in range(folder.made.peers)]
-        self._last: list[tuple[float, int]] = [(time.monotonic(), 0)] * folder.made.peers
-        self._rates = [0.0] * folder.made.peers
+        self._stats: dict[int, Stats] = {}
+        self._last: dict[int, tuple[float, int]] = {}
+        self._rates: dict[int, float] = {}
+        self._shown: tuple[int, ...] = ()
         self._peers: dict[int, dict[str, Any]] = {}
         self._asked = 0.0
         self._asking: asyncio.Task[None] | None = None
@@ -56,6 +57,7 @@ class Board:
         now = time.monotonic()
         if now - self._asked > ASK_S and (self._asking is None or self._asking.done()):
             self._asked = now
+            self._shown = tuple(p for p, child in supervisor.children.items() if not child.out)
             self._asking = asyncio.create_task(self._ask())
             self._measure(now)
         if self.live is not None:
@@ -78,12 +80,15 @@ class Board:
         return tick
 
     def _sum(self, word: str) -> int:
-        return sum(stats.get(word) for stats in self._stats)
+        for peer in self.folder.ordinals():
+            if peer not in self._stats:
+                self._stats[peer] = Stats(self.folder.stats(peer))
+        return sum(stats.get(word) for stats in self._stats.values())
 
     def _measure(self, now: float) -> None:
-        for peer, stats in enumerate(self._stats):
-            before, filled = self._last[peer]
+        for peer, stats in self._stats.items():
             count = stats.get("filled")
+            before, filled = self._last.get(peer, (now, count))
             self._rates[peer] = (count - filled) / max(now - before, 1e-3)
             self._last[peer] = (now, count)
 
@@ -99,17 +104,20 @@ class Board:
                 except (aiohttp.ClientError, TimeoutError, ValueError):
                     self._peers.pop(peer, None)
                 else:
-                    own = next(p for p in found["peers"] if p["id"] == peer)
-                    self._peers[peer] = {**own, "commit_index": found["commit_index"]}
+                    for own in found["peers"]:
+                        if own["id"] == peer and "pid" in own:
+                            self._peers[peer] = {**own, "commit_index": found["commit_index"]}
 
-            await asyncio.gather(*(one(peer) for peer in range(self.folder.made.peers)))
+            await asyncio.gather(*(one(peer) for peer in self._shown))
 
     def _table(self, supervisor: Supervisor) -> Table:
         table = Table(box=None, header_style="bold")
         for column in ("peer", "pid", "role", "trader", "epoch", "clock", "lag", "trades/s"):
             table.add_column(column, justify="left" if column == "role" else "right")
         commit = max((p["commit_index"] for p in self._peers.values()), default=0)
-        for peer in range(self.folder.made.peers):
+        for peer in sorted(supervisor.children):
+            if supervisor.children[peer].out:
+                continue
             found = self._peers.get(peer)
             pid = supervisor.pid(peer)
             if found is None:
@@ -125,7 +133,7 @@ class Board:
                 str(found["epoch"]),
                 clock_text(found["clock"]),
                 str(max(0, commit - found["applied_index"])),
-                f"{self._rates[peer]:.0f}",
+                f"{self._rates.get(peer, 0.0):.0f}",
                 style="bold green" if is_trader else "",
             )
         return table

@@ -7,26 +7,31 @@ tells what the peers' own logs and counters say.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+
+import aiohttp
 
 from bazaar_peer.command.elections import Elections
 from bazaar_peer.command.ring_folder import RingError, RingFolder
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
-from bazaar_peer.runtime.stats import Stats, percentile_us
 
 STOP_S = 10.0
 """A peer that has not ended by then after it was asked to is killed."""
 LOOK_S = 0.1
 DAMAGED = 65
 """Exit code of a peer that may not start from its volume (EX_DATAERR)."""
-LOCKED = 75
+REMOVED = 76
+"""Exit code of a peer that is no member any more, or that the ring has no place for."""
+ASK_S = 0.25
+"""Between two looks at the size that the ring wishes for."""
+
+
+GONE = "it has left the ring"
 
 
 @dataclass
@@ -38,6 +43,7 @@ class Child:
     deaths: int = 0
     out: str = ""
     """Why this peer is not started again, if it is not."""
+    keeper: asyncio.Task[None] | None = None
 
 
 @dataclass
@@ -48,7 +54,9 @@ class Supervisor:
     settings: Callable[[int], ProcessSettings]
     restart_after_s: float | None
     say: Callable[[str], None]
-    children: list[Child] = field(default_factory=list)
+    children: dict[int, Child] = field(default_factory=dict)
+    size: int = 0
+    """So many peers the ring wishes for, as far as is known here."""
     elections: Elections | None = None
     stopping: bool = False
     trader: int = -1
@@ -56,21 +64,21 @@ class Supervisor:
 
     async def run(self, duration_s: float | None, tick: Callable[[], None]) -> None:
         """Run until the time is over or somebody asks for the end; `tick` every `LOOK_S`."""
-        peers = range(self.folder.made.peers)
-        self.elections = Elections([self.folder.log(peer) for peer in peers])
-        self.children = [Child(peer) for peer in peers]
+        self.size = self.folder.size()
+        self.elections = Elections([self.folder.log(peer) for peer in range(self.size)])
         end = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end.set)
         if duration_s is not None:
             loop.call_later(duration_s, end.set)
-        watchers = [asyncio.create_task(self._keep(child)) for child in self.children]
+        self._start_all()
+        follower = loop.create_task(self._follow_size())
         try:
             while not end.is_set():
                 self.look()
                 tick()
-                if all(child.out for child in self.children):
+                if all(child.out for child in self.children.values()):
                     break
                 try:
                     await asyncio.wait_for(end.wait(), LOOK_S)
@@ -78,10 +86,12 @@ class Supervisor:
                     continue
         finally:
             self.stopping = True
+            follower.cancel()
             await self._stop()
+            watchers = [child.keeper for child in self.children.values() if child.keeper]
             for watcher in watchers:
                 watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            await asyncio.gather(follower, *watchers, return_exceptions=True)
             self.look()
 
     def look(self) -> None:
@@ -94,6 +104,29 @@ class Supervisor:
                 f"({election['reason']}, {election['ms']} ms)"
             )
 
+    def _start_all(self) -> None:
+        """See that each peer of the wished size has a process, or had one for good reason."""
+        for peer in range(self.size):
+            child = self.children.get(peer)
+            if child is None or child.out == GONE:
+                child = self.children[peer] = Child(peer)
+                child.keeper = asyncio.get_running_loop().create_task(self._keep(child))
+                assert self.elections is not None
+                self.elections.add(self.folder.log(peer))
+
+    async def _follow_size(self) -> None:
+        """Learn from the ring how many peers it wishes for, and start those that are missing."""
+        timeout = aiohttp.ClientTimeout(total=2 * ASK_S)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            while True:
+                size = await newest_size(http, [self.settings(peer) for peer in self.children])
+                if size and size != self.size:
+                    self.say(f"the ring is to have {size} peers, not {self.size}")
+                    self.size = size
+                    self.folder.note_size(size)
+                    self._start_all()
+                await asyncio.sleep(ASK_S)
+
     async def _keep(self, child: Child) -> None:
         """Start a peer, and start it again when it dies, until the end or for good reason."""
         while not self.stopping:
@@ -101,8 +134,14 @@ class Supervisor:
             if self.stopping:
                 return
             child.deaths += 1
+            if code == REMOVED:
+                await asyncio.sleep(2 * ASK_S)  # the size that it left for is known by then
+                if child.peer >= self.size:
+                    child.out = GONE
+                    self.say(f"peer {child.peer} has left the ring; its volume is set aside")
+                    return
             if code == DAMAGED:
-                child.out = "its volume is damaged or lost"
+                child.out = "its volume is of another ring"
                 self.say(
                     f"peer {child.peer} is not started: {child.out}; "
                     f"{self.folder.log(child.peer)} says what is wrong"
@@ -138,7 +177,8 @@ class Supervisor:
 
     async def _stop(self) -> None:
         """Ask every peer to end now, and make sure that it does."""
-        living = [c.process for c in self.children if c.process and c.process.returncode is None]
+        processes = [child.process for child in self.children.values()]
+        living = [p for p in processes if p is not None and p.returncode is None]
         for process in living:
             process.send_signal(signal.SIGINT)
         until = time.monotonic() + STOP_S
@@ -150,95 +190,42 @@ class Supervisor:
                 await process.wait()
 
     def pid(self, peer: int) -> int:
-        process = self.children[peer].process if self.children else None
+        process = self.children[peer].process if peer in self.children else None
         return process.pid if process is not None and process.returncode is None else 0
 
 
-def check_start(folder: RingFolder) -> list[str]:
-    """Return a sentence for each volume that is missing or of another ring (R14).
+async def newest_size(http: aiohttp.ClientSession, peers: list[ProcessSettings]) -> int:
+    """Return the size of the newest wish that any peer knows, 0 if none answers."""
 
-    A ring goes on without them as long as a majority is whole.
+    async def one(settings: ProcessSettings) -> tuple[int, int]:
+        try:
+            async with http.get(settings.client_url(settings.me) + "/v1/ring") as answer:
+                found = await answer.json()
+                return int(found["generation"]), int(found["size"])
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            return -1, 0
+
+    known = await asyncio.gather(*(one(settings) for settings in peers))
+    return max(known, default=(-1, 0))[1]
+
+
+def check_start(folder: RingFolder) -> list[str]:
+    """Return a sentence for each volume that is lost (R14).
+
+    A ring goes on without them as long as a majority is whole, and takes them back as learners.
     """
     wrong: list[str] = []
-    for peer in range(folder.made.peers):
+    size = folder.size()
+    for peer in range(size):
         if not (folder.volume(peer) / "identity").exists():
             wrong.append(
-                f"peer {peer} is not started: its volume {folder.volume(peer)} is lost. An empty "
-                "disk must not vote, since it has forgotten what it promised."
+                f"peer {peer}: its volume {folder.volume(peer)} is lost. An empty disk must not "
+                "vote, since it has forgotten what it promised: it copies the state first."
             )
-    if len(wrong) > (folder.made.peers - 1) // 2:
+    if len(wrong) > (size - 1) // 2:
         raise RingError(
-            "a majority of the ring's volumes is lost or damaged, so what was acknowledged may be "
-            "lost too and the ring is not started:\n  " + "\n  ".join(wrong)
+            "a majority of the ring's volumes is lost, so what was acknowledged may be lost too "
+            "and the ring is not started:\n  " + "\n  ".join(wrong) + "\n`bazaar recover "
+            f"{folder.path}` says what the volumes that are left hold, and makes a new ring of it."
         )
     return wrong
-
-
-def totals(folder: RingFolder) -> dict[str, object]:
-    """Sum up what the peers' agents counted; latencies in milliseconds."""
-    words = dict.fromkeys(("orders", "filled", "unavailable", "failed"), 0)
-    buckets: list[int] = []
-    sum_us = max_us = 0
-    for peer in range(folder.made.peers):
-        stats = Stats(folder.stats(peer))
-        for word in words:
-            words[word] += stats.get(word)
-        sum_us += stats.get("sum_us")
-        max_us = max(max_us, stats.get("max_us"))
-        found = stats.buckets()
-        buckets = [a + b for a, b in zip(buckets, found, strict=True)] if buckets else found
-        stats.close()
-    count = sum(buckets)
-    latency = {
-        "mean": round(sum_us / count / 1000, 3) if count else None,
-        "p50": percentile_us(buckets, 0.5) / 1000 if count else None,
-        "p99": percentile_us(buckets, 0.99) / 1000 if count else None,
-        "max": max_us / 1000 if count else None,
-    }
-    return {**words, "latency_ms": latency}
-
-
-def clear_totals(folder: RingFolder) -> None:
-    """Begin to count anew: a summary speaks of one run."""
-    for peer in range(folder.made.peers):
-        path: Path = folder.stats(peer)
-        path.unlink(missing_ok=True)
-
-
-def summary(supervisor: Supervisor) -> dict[str, object]:
-    """Return the one object that `--json` prints."""
-    counted = totals(supervisor.folder)
-    latency = counted.pop("latency_ms")
-    assert supervisor.elections is not None
-    return {
-        "peers": supervisor.folder.made.peers,
-        "trader": supervisor.trader,
-        "epoch": supervisor.epoch,
-        **counted,
-        "elections": supervisor.elections.found,
-        "latency_ms": latency,
-        "data": str(supervisor.folder.path),
-    }
-
-
-def print_summary(found: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-        return
-    latency, elections = found["latency_ms"], found["elections"]
-    assert isinstance(latency, dict)
-    assert isinstance(elections, list)
-    sys.stdout.write(
-        f"\n{found['orders']} orders: {found['filled']} filled, {found['unavailable']} "
-        f"unavailable, {found['failed']} failed\n"
-    )
-    if latency["mean"] is not None:
-        sys.stdout.write(
-            f"latency: mean {latency['mean']} ms, p50 {latency['p50']} ms, "
-            f"p99 {latency['p99']} ms, max {latency['max']} ms\n"
-        )
-    for one in elections:
-        sys.stdout.write(
-            f"epoch {one['epoch']}: peer {one['trader']} after {one['reason']}, {one['ms']} ms\n"
-        )
-    sys.stdout.write(f"data: {found['data']}\n")

@@ -78,7 +78,7 @@ def verify(path: Path, acknowledged: Path | None = None) -> Report:
 
 def _read(folder: RingFolder, report: Report) -> list[History]:
     histories: list[History] = []
-    for peer in range(folder.made.peers):
+    for peer in folder.ordinals():
         if not (folder.volume(peer) / "identity").exists():
             report.counted.append(f"peer {peer}: no volume")
             continue

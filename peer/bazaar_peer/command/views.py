@@ -31,13 +31,15 @@ def ring(found: dict[str, Any]) -> None:
     trader = found["trader"]
     who = "no trader" if trader is None or trader < 0 else f"trader {trader}"
     console.print(f"{who}, epoch {found['epoch']}, committed up to {found['commit_index']}")
+    if found.get("waits"):
+        console.print(f"on its way to {found['size']} peers: {found['waits']}")
     table = _table("peer", "pid", "role", "trader", "epoch", "applied", "clock", "url")
     for peer in found["peers"]:
         lost = peer.get("suspected")
         table.add_row(
-            str(peer["id"]),
+            f"{peer['id']}.{peer['incarnation']}" if peer.get("incarnation") else str(peer["id"]),
             str(peer.get("pid") or "-"),
-            "suspected" if lost else str(peer.get("role") or "-"),
+            _role(peer) if not lost else "suspected",
             "-" if peer.get("trader") in (None, -1) else str(peer["trader"]),
             str(peer.get("epoch", "-")),
             str(peer.get("applied_index", "-")),
@@ -45,6 +47,10 @@ def ring(found: dict[str, Any]) -> None:
             str(peer["url"]),
         )
     console.print(table)
+
+
+def _role(peer: dict[str, Any]) -> str:
+    return str(peer.get("role") or "-") if peer.get("voter", True) else "learner"
 
 
 def outcome(found: dict[str, Any]) -> None:

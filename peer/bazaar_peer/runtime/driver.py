@@ -25,6 +25,7 @@ from typing import Protocol
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
 from bazaar_peer.core.messages import Message
+from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import SECOND, Nanos, PeerId
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
@@ -232,8 +233,7 @@ class Driver:
                     if not self.stopped.done():
                         self.stopped.set_result(0)
                 case fx.Removed():
-                    if not self.stopped.done():
-                        self.stopped.set_result(EXIT_REMOVED)
+                    self._removed()
                 case fx.Halt():
                     self._halt(effect.reason)
                     return []
@@ -249,6 +249,15 @@ class Driver:
             log.info(note.kind, extra={"fields": note.fields})
         for observer in self.observers:
             observer(note)
+
+    def _removed(self) -> None:
+        """Nobody will tell this life what its requests came to: their callers ask again."""
+        for request, future in self._waiting.items():
+            if not future.done():
+                future.set_result(fx.Reply(request, Status.UNKNOWN, None))
+        self._waiting.clear()
+        if not self.stopped.done():
+            self.stopped.set_result(EXIT_REMOVED)
 
     def _disk_failed(self, error: BaseException) -> None:
         log.critical("the store failed", exc_info=error)

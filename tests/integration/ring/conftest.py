@@ -225,9 +225,10 @@ def start(folder: Path) -> Iterator[StartRing]:
     """Start a ring and wait until it has a trader; at the end it is stopped."""
     with contextlib.ExitStack() as stack:
 
-        def begin(peers: int, *options: str, data: Path | None = None) -> Ring:
-            path = data or folder / "ring"
-            rig = stack.enter_context(ring(peers, take_ports(peers), *options, data=path))
+        def begin(peers: int, *options: str, data: Path | None = None, room: int = 0) -> Ring:
+            """`room`: so many peers the ring may have later."""
+            path, port = data or folder / "ring", take_ports(max(peers, room))
+            rig = stack.enter_context(ring(peers, port, *options, data=path))
             trader_of(rig)
             return rig
 
