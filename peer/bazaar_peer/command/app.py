@@ -239,15 +239,10 @@ def recover(
     """
     from bazaar_peer.command import recover as repair  # noqa: PLC0415 - only this command needs it
 
-    def agreed() -> bool:
-        if not yes and not sys.stdin.isatty():
-            raise fail("nobody can be asked here: run it on a terminal, or with --yes", 2)
-        return yes or typer.confirm("Make the new ring?", err=True)
-
     try:
-        found = repair.recover(folder, repair.Talk(partial(typer.echo, err=True), agreed))
-    except local.RingError as wrong:
-        raise fail(str(wrong)) from wrong
+        found = repair.recover(folder, repair.talk(yes=yes))
+    except (local.UsageError, local.RingError) as wrong:
+        raise fail(str(wrong), 2 if isinstance(wrong, local.UsageError) else 1) from wrong
     show(found, as_json, views.recovered)
 
 

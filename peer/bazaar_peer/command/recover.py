@@ -8,12 +8,17 @@ of the former ring can be taken for the new one's: no vote, no promise, no index
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import typer
+
 from bazaar_peer.command import rebuild
+from bazaar_peer.command.local import UsageError
 from bazaar_peer.command.ring_folder import RingError, RingFolder, half_recovered, read_ring
 from bazaar_peer.command.survey import Condition, Found, Survey, hold, survey
 from bazaar_peer.core.quorum import majority
@@ -28,7 +33,18 @@ class Talk:
     agreed: Callable[[], bool]
 
 
-def recover(path: Path, talk: Talk, files: Files | None = None) -> dict[str, object]:
+def talk(*, yes: bool) -> Talk:
+    """Talk on standard error, and ask where somebody can answer; `yes`: the answer is known."""
+
+    def agreed() -> bool:
+        if not yes and not sys.stdin.isatty():
+            raise UsageError("nobody can be asked here: run it on a terminal, or with --yes")
+        return yes or typer.confirm("Make the new ring?", err=True)
+
+    return Talk(partial(typer.echo, err=True), agreed)
+
+
+def recover(path: Path, people: Talk, files: Files | None = None) -> dict[str, object]:
     """Recover a ring, or go on with a recovery that was interrupted; return what was done.
 
     Raises:
@@ -37,13 +53,18 @@ def recover(path: Path, talk: Talk, files: Files | None = None) -> dict[str, obj
     folder = read_ring(path)
     if folder is None:
         raise RingError(f"{path} has no ring.json: it is no ring's folder")
+    if (running := folder.running()) is not None:
+        raise RingError(
+            f"a `bazaar up` (pid {running.pid}) runs in {path}: end it first. If that process is "
+            f"none, remove {path / 'running.json'}. Nothing was changed."
+        )
     with ExitStack() as held:
         try:
             hold(path, held)
         except Locked:
             raise RingError(f"another `bazaar recover {path}` runs; wait for it") from None
         try:
-            return _recover(folder, talk, files or Files(), held)
+            return _recover(folder, people, files or Files(), held)
         except (DiskError, OSError) as wrong:
             raise RingError(
                 f"{wrong}. Mend that and run `bazaar recover {path}` again: it goes on, or starts "
@@ -51,15 +72,15 @@ def recover(path: Path, talk: Talk, files: Files | None = None) -> dict[str, obj
             ) from wrong
 
 
-def _recover(folder: RingFolder, talk: Talk, files: Files, held: ExitStack) -> dict[str, object]:
+def _recover(folder: RingFolder, people: Talk, files: Files, held: ExitStack) -> dict[str, object]:
     nxt = read_ring(folder.recovering)
     if nxt is not None and nxt.made.ring == folder.made.ring:
-        talk.say(f"{folder.path} was recovered already; what the recovery left is cleaned up")
+        people.say(f"{folder.path} was recovered already; what the recovery left is cleaned up")
         rebuild.clean(folder)
         return _done(folder)
     nxt = half_recovered(folder)
     if nxt is not None:
-        talk.say(f"the recovery of ring {folder.made.ring} was interrupted; it goes on")
+        people.say(f"the recovery of ring {folder.made.ring} was interrupted; it goes on")
         _hold_all(folder, held)
         rebuild.swap(folder, nxt, files)
         return _done(RingFolder(folder.path, nxt.made))
@@ -67,8 +88,8 @@ def _recover(folder: RingFolder, talk: Talk, files: Files, held: ExitStack) -> d
     refuse(folder, found)
     made = rebuild.plan(folder, found)
     for sentence in told(folder, found, made.peers):
-        talk.say(sentence)
-    if not talk.agreed():
+        people.say(sentence)
+    if not people.agreed():
         raise RingError("nothing was changed")
     rebuild.swap(folder, rebuild.build(folder, made, found, files), files)
     assert found.survivor is not None
@@ -168,4 +189,4 @@ def _line(one: Found) -> str:
 
 
 def _listed(peers: list[int]) -> str:
-    return " and ".join(map(str, peers))
+    return ", ".join(map(str, peers))
