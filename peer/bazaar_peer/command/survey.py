@@ -23,7 +23,7 @@ from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.messages import MembersChanged, decode_record
 from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.state import State
-from bazaar_peer.core.types import ORIGIN, Position, incarnation_of, ordinal_of, peer_id
+from bazaar_peer.core.types import NOBODY, ORIGIN, Position, incarnation_of, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, Untouched, VolumeError
@@ -48,7 +48,7 @@ class Found:
     peer: int
     condition: Condition
     why: str = ""
-    life: int = -1
+    life: int = NOBODY
     last: Position = ORIGIN
     committed: int = 0
     promised: int = 0
@@ -91,11 +91,11 @@ class Survey:
         return min(known, self.survivor.last[1])
 
     def next_incarnation(self) -> int:
-        """Return a number above that of every life that any whole volume tells of."""
+        """Return a number above that of every life that any volume tells of."""
         assert self.state is not None
         lives = {*self.members.retired, *self.state.clock}
         lives |= {member.id for member in self.members.members}
-        lives |= {one.life for one in self.of(Condition.WHOLE)}
+        lives |= {one.life for one in self.found}
         return 1 + max(incarnation_of(life) for life in lives)
 
 
@@ -136,15 +136,15 @@ def _look(folder: RingFolder, peer: int, held: ExitStack) -> tuple[Found, Recove
     try:
         recovered = volume.recover()
     except VolumeError as wrong:
-        return _unreadable(peer, wrong), None
+        return _unreadable(peer, wrong, peer_id(peer, volume.identity.incarnation)), None
     return _whole(peer, volume.identity.incarnation, recovered), recovered
 
 
-def _unreadable(peer: int, wrong: VolumeError) -> Found:
+def _unreadable(peer: int, wrong: VolumeError, life: int = NOBODY) -> Found:
     if isinstance(wrong, Missing):
         return Found(peer=peer, condition=Condition.LOST)
     why = wrong.what if isinstance(wrong, Damaged) else str(wrong)
-    return Found(peer=peer, condition=Condition.DAMAGED, why=why)
+    return Found(peer=peer, condition=Condition.DAMAGED, why=why, life=life)
 
 
 def _whole(peer: int, incarnation: int, recovered: Recovered) -> Found:

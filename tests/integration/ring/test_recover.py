@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -267,6 +269,28 @@ def test_nobody_to_ask_is_misuse_and_no_ring_a_failure(history: History) -> None
     assert tree(history.folder.path) == before
 
 
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"y\n", 0)])
+def test_person_is_asked_on_a_terminal(history: History, answer: bytes, code: int) -> None:
+    lose(history.folder, 0, 1)
+    before = tree(history.folder.path)
+    person, terminal = os.openpty()
+    os.write(person, answer)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bazaar_peer", "recover", history.folder.path],
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    os.close(person)
+    os.close(terminal)
+    assert (done.returncode, "Make the new ring? [y/N]" in done.stderr) == (code, True), done
+    assert (tree(history.folder.path) == before) == bool(code)
+    assert ("nothing was changed" in done.stderr) == bool(code)
+
+
 # ---- what it recovers
 
 
@@ -382,6 +406,48 @@ def test_both_rings_are_audited_and_a_second_loss_is_recovered_too(history: Hist
     assert verify(history.folder.path, listed).violations == [
         "key k9 of ann was acknowledged and is in no journal"
     ]
+
+
+def test_audit_goes_on_when_peers_dropped_the_recovered_state(history: History) -> None:
+    """The archive keeps it: checkpoint and first segments of every volume have gone."""
+    history.write(1, 4)
+    lose(history.folder, 0, 2)
+    recovered(history)
+    made = open_ring(history.folder.path)
+    assert made is not None
+    for peer in range(3):
+        _trade_and_prune(made, peer)
+
+    report = verify(history.folder.path)
+
+    assert report.violations == []
+    assert any(line.startswith("history of 28 entries") for line in report.counted)
+    for peer in range(3):
+        archived = [path.name for path in made.newest_archive(peer).iterdir()]
+        assert f"{1:012}.journal" in archived
+
+
+def _trade_and_prune(folder: RingFolder, peer: int) -> None:
+    layout = Layout(
+        segment_bytes=1024, reserve_bytes=0, archive=folder.path / f"archive/peer-{peer}.1"
+    )
+    assert layout.archive is not None
+    layout.archive.mkdir()
+    volume = Volume.open(folder.volume(peer), Identity(folder.made.ring, peer, 0), layout, Quick())
+    found = volume.recover()
+    state, chain = state_of(found), found.base_chain
+    for index in range(8, 29):
+        record = Record(4, index, index - 1, 0, {}, [EpochStarted(65_536)])
+        stored = store(record, chain)
+        volume.perform([WriteRecord(index, stored)])
+        state.apply(record, stored.chain)
+        chain = stored.chain
+    writer = volume.checkpoint(4, 28)
+    for part in state.snapshot():
+        writer.write(part)
+    volume.save(writer)
+    volume.prune(27)
+    volume.close()
 
 
 # ---- interruptions
