@@ -226,6 +226,26 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Examples:  bazaar recover ./ring  ·  bazaar recover ./ring --yes --json")
+def recover(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a stopped ring.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a new ring of what is left, when a majority of a ring's volumes is lost.
+
+    Acknowledged trades may be lost with them: it says what is known, and asks. A ring that lost
+    fewer heals by itself.
+    """
+    from bazaar_peer.command import recover as repair  # noqa: PLC0415 - only this command needs it
+
+    try:
+        found = repair.recover(folder, repair.talk(yes=yes))
+    except (local.UsageError, local.RingError) as wrong:
+        raise fail(str(wrong), 2 if isinstance(wrong, local.UsageError) else 1) from wrong
+    show(found, as_json, views.recovered)
+
+
 @app.command(epilog="Example:  bazaar bench --requests 1200 --json")
 def bench(
     requests: Annotated[int, typer.Option(min=10, max=1_000_000, help="Orders a ring.")] = 1200,

@@ -7,6 +7,8 @@ DIR/peer-<i>/        the volume of peer i
 DIR/archive/peer-<i> journal segments that checkpoints replaced, for `bazaar verify`
 DIR/logs/peer-<i>.log
 DIR/stats/peer-<i>   counters of the peer's agents
+DIR/set-aside/<ring> volumes and archive of a former ring, from before `bazaar recover`
+DIR/recovering/      the next ring, while `bazaar recover` makes it
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class RingFile(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     commission_bp: int = 0
     limits: Limits = Limits()
+    former: list[str] = []
+    """Ring ids from before each `bazaar recover`, oldest first."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -103,6 +107,19 @@ class RingFolder:
     def archive(self, peer: int) -> Path:
         return self.path / "archive" / f"peer-{peer}"
 
+    def newest_archive(self, peer: int) -> Path:
+        """Return where the newest life of a peer that was here archives: `peer-<i>.<life>`."""
+        first = self.archive(peer)
+        later = [p for p in first.parent.glob(f"{first.name}.*") if p.suffix[1:].isdecimal()]
+        return max(later, key=lambda path: int(path.suffix[1:]), default=first)
+
+    @property
+    def recovering(self) -> Path:
+        return self.path / "recovering"
+
+    def set_aside(self, ring: str) -> Path:
+        return self.path / "set-aside" / ring
+
     def genesis(self) -> Stored:
         """Return the first record, the same on every volume."""
         made = self.made
@@ -119,8 +136,31 @@ def open_ring(path: Path) -> RingFolder | None:
     """Open a ring's folder; None if no ring was made there yet.
 
     Raises:
-        RingError: ring.json cannot be read.
+        RingError: ring.json cannot be read, or the ring is being recovered.
     """
+    folder = read_ring(path)
+    if folder is not None and half_recovered(folder) is not None:
+        raise RingError(
+            f"the recovery of {path} was interrupted, and its volumes are of two rings. Run "
+            f"`bazaar recover {path}` again: it goes on where it stopped."
+        )
+    return folder
+
+
+def half_recovered(folder: RingFolder) -> RingFolder | None:
+    """Return the ring that was about to take this one's place, if volumes may have moved already.
+
+    A recovery moves nothing before the next ring is whole, and its own ring.json says so; and the
+    first that it makes then is the place for the old volumes.
+    """
+    nxt = read_ring(folder.recovering)
+    if nxt is None or nxt.made.ring == folder.made.ring:
+        return None
+    return nxt if folder.set_aside(folder.made.ring).exists() else None
+
+
+def read_ring(path: Path) -> RingFolder | None:
+    """Read ring.json alone; None if there is none."""
     file = path / "ring.json"
     if not file.exists():
         return None

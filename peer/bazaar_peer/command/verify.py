@@ -15,7 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from bazaar_peer.command.acknowledged import check_acknowledged, read_list
 from bazaar_peer.command.history import History, read_history
+from bazaar_peer.command.origin import Origin, keys_before, read_origin
 from bazaar_peer.command.ring_folder import RingError, RingFolder, open_ring
 from bazaar_peer.core.messages import (
     COMMAND,
@@ -58,30 +60,20 @@ def verify(path: Path, acknowledged: Path | None = None) -> Report:
     folder = open_ring(path)
     if folder is None:
         raise RingError(f"{path} has no ring.json: it is no ring's folder")
-    keys = _read_list(acknowledged) if acknowledged else []
+    keys = read_list(acknowledged) if acknowledged else []
     report = Report()
+    origin = read_origin(folder)
     histories = _read(folder, report)
-    line = _one_line(histories, report)
+    line = _one_line(histories, origin, report)
     replay = Replay(report)
+    if origin is not None:
+        report.counted.append(origin.told)
+        replay.begin(origin)
     replay.run(line, histories)
     if acknowledged:
-        _check_acknowledged(keys, replay, report)
+        check_acknowledged(keys, replay, set(keys_before(origin)) if origin else set(), report)
     replay.count(report)
     return report
-
-
-def _read_list(path: Path) -> list[tuple[str, str]]:
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise RingError(f"{path} cannot be read: {wrong}") from wrong
-    pairs: list[tuple[str, str]] = []
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if len(words) != 2:
-            raise RingError(f"{path}, line {number}: wanted `client key`, found {line!r}")
-        pairs.append((words[0], words[1]))
-    return pairs
 
 
 def _read(folder: RingFolder, report: Report) -> list[History]:
@@ -90,7 +82,7 @@ def _read(folder: RingFolder, report: Report) -> list[History]:
         if not (folder.volume(peer) / "identity").exists():
             report.counted.append(f"peer {peer}: no volume")
             continue
-        history = read_history(peer, folder.volume(peer), folder.archive(peer))
+        history = read_history(peer, folder.volume(peer), folder.newest_archive(peer))
         histories.append(history)
         for sentence in history.wrong:
             report.violation(sentence)
@@ -102,7 +94,7 @@ def _read(folder: RingFolder, report: Report) -> list[History]:
     return histories
 
 
-def _one_line(histories: list[History], report: Report) -> list[Stored]:
+def _one_line(histories: list[History], origin: Origin | None, report: Report) -> list[Stored]:
     """Lay all journals over each other and return the history that is committed.
 
     The best journal's end is where the history ends: what it holds is committed or will be.
@@ -120,20 +112,24 @@ def _one_line(histories: list[History], report: Report) -> list[Stored]:
     if best is None or not best.ends:
         report.violation("no peer has a journal")
         return []
-    return _trace(best.records[best.ends[-1]], found, report)
+    return _trace(best.records[best.ends[-1]], found, origin, report)
 
 
 def _trace(
-    end: Stored, found: dict[tuple[int, int], tuple[Stored, int]], report: Report
+    end: Stored,
+    found: dict[tuple[int, int], tuple[Stored, int]],
+    origin: Origin | None,
+    report: Report,
 ) -> list[Stored]:
     """Follow the history back from its end, by the hash chain where epochs meet."""
+    begins = origin.place.last + 1 if origin else 1
     by_last: dict[int, list[Stored]] = {}
     for stored, _ in found.values():
         by_last.setdefault(stored.last, []).append(stored)
     line = [end]
-    while line[-1].first > 1:
+    while line[-1].first > begins:
         at = line[-1]
-        before = [s for s in by_last.get(at.first - 1, []) if _chained(s, at)]
+        before = [s for s in by_last.get(at.first - 1, []) if _chained(s.chain, at)]
         if not before:
             report.violation(
                 f"history is missing: no volume or archive has the batch that ends at index "
@@ -141,12 +137,13 @@ def _trace(
             )
             break
         line.append(before[0])
+    if origin and line[-1].first == begins and not _chained(origin.place.chain, line[-1]):
+        report.violation(f"the batch at index {begins} does not follow the recovered state (S3)")
     return line[::-1]
 
 
-def _chained(before: Stored, after: Stored) -> bool:
-    digest = hashlib.blake2b(before.chain + after.blob, digest_size=16)
-    return digest.digest() == after.chain
+def _chained(before: bytes, after: Stored) -> bool:
+    return hashlib.blake2b(before + after.blob, digest_size=16).digest() == after.chain
 
 
 class Replay:
@@ -162,20 +159,35 @@ class Replay:
         self.entries: Counter[str] = Counter()
         self.committed = 0
 
+    def begin(self, origin: Origin) -> None:
+        """Take a recovered state as given, and what it remembers as executed once."""
+        for part in origin.parts:
+            self.state.restore(part)
+        self.committed = origin.place.last
+        for session, known in self.state.sessions.sessions.items():
+            for number, outcome in known.results.items():
+                if outcome[1] == Status.OK:
+                    self.executed[(session, number)] = outcome[2]
+        for key, (_, index, _, _, at) in self.state.sessions.keys.items():
+            self.keys[key] = (index, at)
+            self.times[key] = 1
+
     def run(self, line: list[Stored], histories: list[History]) -> None:
         checkpoints: dict[int, list[tuple[int, int, list[bytes]]]] = {}
         for history in histories:
             for epoch, index, parts in history.checkpoints:
                 checkpoints.setdefault(index, []).append((history.peer, epoch, parts))
-        if not line or line[0].first != 1:
+        if not line or line[0].first != self.state.index + 1:
             return
+        for found in checkpoints.pop(self.state.index, ()):
+            self._compare(self.state.epoch, *found)
         for count, stored in enumerate(line):
             record = decode_record(stored.blob)
             self.committed = max(self.committed, record.committed)
             self._order(record)
             self._apply(record, stored)
             for found in checkpoints.pop(stored.last, ()):
-                self._compare(stored, *found)
+                self._compare(stored.epoch, *found)
             if count % SUMS_EVERY == 0:
                 self._sums()
         for sentence in audit(self._market()):
@@ -258,12 +270,12 @@ class Replay:
             )
         self.keys[key] = (index, now)
 
-    def _compare(self, stored: Stored, peer: int, epoch: int, parts: list[bytes]) -> None:
+    def _compare(self, at_epoch: int, peer: int, epoch: int, parts: list[bytes]) -> None:
         replayed = hashlib.blake2b(b"".join(self.state.snapshot())).digest()
-        if epoch != stored.epoch or hashlib.blake2b(b"".join(parts)).digest() != replayed:
+        if epoch != at_epoch or hashlib.blake2b(b"".join(parts)).digest() != replayed:
             self.report.violation(
-                f"peer {peer}'s checkpoint at index {stored.last} is not what the journal comes to "
-                "(S10)"
+                f"peer {peer}'s checkpoint at index {self.state.index} is not what the journal "
+                "comes to (S10)"
             )
 
     def _committed_everywhere(self, line: list[Stored], histories: list[History]) -> None:
@@ -282,16 +294,3 @@ class Replay:
         report.counted.append(
             f"history of {self.state.index} entries, {self.committed} known committed: {told}"
         )
-
-
-def _check_acknowledged(keys: list[tuple[str, str]], replay: Replay, report: Report) -> None:
-    """Every acknowledged key took effect once, and once only."""
-    for key, count in Counter(keys).items():
-        if count > 1:
-            report.violation(f"key {key[1]} of {key[0]} is in the list {count} times")
-        times = replay.times[key]
-        if times == 0:
-            report.violation(f"key {key[1]} of {key[0]} was acknowledged and is in no journal")
-        elif times > 1:
-            report.violation(f"key {key[1]} of {key[0]} took effect {times} times")
-    report.counted.append(f"{len(set(keys))} acknowledged keys looked up")

@@ -113,6 +113,15 @@ def bench(found: dict[str, Any]) -> None:
     console.print(table)
 
 
+def recovered(found: dict[str, Any]) -> None:
+    console.print(
+        f"ring {found['ring']} of {found['peers']} peers has taken the place of {found['former']}, "
+        f"whose volumes are in {found['set_aside']}. `bazaar up` starts it.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def audit(report: Report) -> None:
     for line in report.counted:
         console.print(line, highlight=False)

@@ -76,9 +76,14 @@ class Admission:
         return _told("noted", ordinal=join.ordinal)
 
     def members_changed(self, members: MembersChanged) -> None:
-        """Forget the requests of volumes that have their place; the first members are the wish."""
+        """Forget the requests of volumes that have their place; the first members are the wish.
+
+        So are those of a recovered ring: who asked before asked a ring that is gone.
+        """
         self.lives = frozenset(name_of(member.id) for member in members.members)
-        if not self.size:
+        if members.recovered_from:
+            self.joins = {}
+        if members.recovered_from or not self.size:
             self.size = len(members.members)
         for member in members.members:
             if self.joins.get(ordinal_of(member.id)) == member.volume != "":

@@ -149,7 +149,9 @@ class Membership:
 
     def _changed(self, members: tuple[Member, ...], retired: tuple[int, ...]) -> MembersChanged:
         ordered = tuple(sorted(members, key=lambda member: ordinal_of(member.id)))
-        return msgspec.structs.replace(self.peer.members, members=ordered, retired=retired)
+        return msgspec.structs.replace(
+            self.peer.members, members=ordered, retired=retired, recovered_from=""
+        )
 
     def _alive(self) -> set[PeerId]:
         """Return who answered within the heartbeat timeout, this peer included (R10)."""

@@ -70,6 +70,9 @@ class MembersChanged(Struct, gc=False, frozen=True, array_like=True, tag="m"):
     machine: bytes = b""
     """The machine's own settings, opaque to the core."""
     retired: tuple[int, ...] = ()
+    recovered_from: str = ""
+    """`RING:INDEX` of the former ring whose state up to there this ring begins with, by a manual
+    repair (R14); only in the entry by which the new ring begins."""
 
 
 def is_over(members: MembersChanged, life: int) -> bool:

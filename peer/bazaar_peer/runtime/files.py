@@ -43,6 +43,7 @@ class WrongRing(VolumeError):  # noqa: N818
 
 class Damaged(VolumeError):  # noqa: N818
     def __init__(self, path: Path, what: str) -> None:
+        self.what = what
         super().__init__(
             f"{path}: {what}. This peer may have forgotten what it acknowledged, so it must not"
             " vote. Set the whole volume aside and let the ring admit this peer again with an empty"
@@ -155,6 +156,38 @@ class Files:
         except OSError:
             return bytes(16)
         return bytes.fromhex(text.strip().replace("-", ""))
+
+
+class Untouched(Files):
+    """Reads what is there and changes nothing, while whoever uses it believes that it writes.
+
+    So a volume is audited as a peer's start would, and stays as it was found. What goes through a
+    file that was opened here must not be read back.
+    """
+
+    def create(self, path: Path) -> int:
+        return os.open(os.devnull, os.O_RDWR)
+
+    def reserve(self, fd: int, offset: int, length: int) -> None:
+        """Set nothing aside."""
+
+    def write(self, fd: int, content: bytes | bytearray, offset: int) -> None:
+        """Write nothing."""
+
+    def cut(self, fd: int, length: int) -> None:
+        """Cut nothing."""
+
+    def sync(self, fd: int) -> None:
+        """Sync nothing."""
+
+    def sync_folder(self, path: Path) -> None:
+        """Sync nothing."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename nothing."""
+
+    def remove(self, path: Path) -> None:
+        """Remove nothing."""
 
 
 def place_file(files: Files, path: Path, content: bytes, size: int = 0) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bazaar_peer.core.effects import Hard, InstallCheckpoint, StorePart, WriteRecord
+from bazaar_peer.runtime import frames
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.files import Damaged, Locked, Missing, VolumeError, WrongRing
+from bazaar_peer.runtime.files import Damaged, Locked, Missing, Untouched, VolumeError, WrongRing
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 from tests.integration.disk.rig import (
     GENESIS,
@@ -296,3 +297,23 @@ def test_hard_state_survives_alone(path: Path) -> None:
     volume.close()
 
     assert recover(path).hard == Hard(7, 1, 1, 65_536 * 7)
+
+
+def test_untouched_volume_is_audited_as_at_a_start_and_not_changed(path: Path) -> None:
+    """A torn end is dropped in the eyes of who looks, and stays on the disk."""
+    volume = fresh(path)
+    volume.close()
+    journal = next((path / "journal").glob("*.journal"))
+    with journal.open("r+b") as file:
+        file.seek(len(journal.read_bytes().rstrip(b"\0")))
+        file.write(frames.MAGIC)
+    (path / "checkpoint/saving").write_bytes(b"left by a crash")
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+    seen = Volume.open(path, ME, SMALL, Untouched())
+    found = seen.recover()
+    seen.close()
+
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+    assert found == recover(path)
+    assert not (path / "checkpoint/saving").exists()

@@ -118,6 +118,23 @@ def test_lost_volume_comes_back_under_a_new_life() -> None:
     assert set(ring.values()) == {5}
 
 
+def test_later_changes_of_a_recovered_ring_are_no_recoveries() -> None:
+    """R14: only the entry by which it began says what it was recovered from."""
+    ring = Growing(3)
+    ring.settle()
+    for core in ring.peers.values():
+        (index, members), *_ = core.journal.configs
+        began = msgspec.structs.replace(members, recovered_from="former:7")
+        core.journal.configs[:] = [(index, began)]
+        core.members_changed()
+
+    ring.wish(4, 1)
+    ring.knock(3, "vol-3")
+    ring.until(lambda: len(ring.newest.members) == 4)
+
+    assert ring.newest.recovered_from == ""
+
+
 def test_removal_that_would_leave_no_majority_alive_waits() -> None:
     """R10, row 50."""
     ring = Growing(4)

@@ -22,7 +22,7 @@ from bazaar_peer.core.messages import (
     VersionRaised,
 )
 from bazaar_peer.core.state import FORMAT, State
-from bazaar_peer.core.types import Limits
+from bazaar_peer.core.types import Limits, peer_id
 from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.simulation.counter import Add, Counter, encode_add
@@ -130,6 +130,25 @@ def test_every_outcome_moves_the_hash_of_all_that_follows() -> None:
         history.add(1, [EpochStarted(0)])
 
     assert one.state.hash != other.state.hash
+
+
+def test_recovered_ring_forgets_who_asked_and_who_was_of_the_former_one() -> None:
+    """R14: new lives under a new ring id; what clients did stays."""
+    history = History()
+    history.add(1, [command(1, 5, key="k"), opening(1)])
+    admission = history.state.sessions.admission
+    admission.size, admission.joins = 3, {1: "asks-the-former-ring"}
+    lives = tuple(Member(peer_id(ordinal, 4)) for ordinal in range(2))
+
+    history.add(8, [MembersChanged(lives, "new", Limits(), b"100", (), "r:5")])
+
+    assert history.state.members is not None
+    assert (history.state.members.ring, history.state.members.recovered_from) == ("new", "r:5")
+    assert (admission.size, admission.joins) == (2, {})
+    assert admission.lives == {"0.4", "1.4"}
+    assert (history.state.sessions.peers, history.state.sessions.sessions) == ({}, {})
+    assert history.state.lookup_key("c", "k") is not None
+    assert list(copy_of(history.state).snapshot()) == list(history.state.snapshot())
 
 
 def test_genesis_configures_the_machine_and_later_members_do_not() -> None:
