@@ -46,9 +46,9 @@ class Identity(Struct, frozen=True, kw_only=True):
     """`host:port` where other peers can dial it."""
     credential: str = ""
 
-    def hello(self, to: PeerId) -> bytes:
+    def hello(self, to: PeerId, knows: int) -> bytes:
         me = (self.ring, self.life, self.boot, self.address)
-        return frame(Hello(FORMAT, *me, to, self.credential))
+        return frame(Hello(FORMAT, *me, to, knows, self.credential))
 
 
 class Switchboard(Protocol):
@@ -58,6 +58,7 @@ class Switchboard(Protocol):
     counts: Counter[str]
     deliver: Callable[[PeerId, list[Message]], None]
 
+    def knows(self, peer: PeerId) -> int: ...
     def objection(self, hello: Hello) -> str: ...
     def accepted(self, connection: Accepted, hello: Hello) -> None: ...
     def gone(self, connection: Accepted) -> None: ...
@@ -76,14 +77,20 @@ class _Connection(asyncio.Protocol):
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
 
-    def refuse(self, sentence: str) -> None:
+    def refuse(self, sentence: str, last: bytes = b"") -> None:
+        """Close with a logged sentence; `last` still goes out."""
         if self.transport is not None:
             self.board.counts["connections_refused"] += 1
             where = self.transport.get_extra_info("peername")
             log.warning(
                 "connection refused", extra={"fields": {"remote": str(where), "why": sentence}}
             )
-            self.abort()
+            if last:
+                self.transport.write(last)
+                self.transport.close()
+                self.transport = None
+            else:
+                self.abort()
 
     def abort(self) -> None:
         if self.transport is not None:
@@ -117,14 +124,16 @@ class Accepted(_Connection):
             self.refuse(str(error))
 
     def _introduced(self, hello: Hello) -> bool:
+        peer, knows = PeerId(hello.life), self.board.knows(PeerId(hello.life))
         if why := self.board.objection(hello):
-            self.refuse(why)
+            outlived = hello.boot < knows
+            self.refuse(why, self.board.identity.hello(peer, knows) if outlived else b"")
             return False
         assert self.transport is not None
         self._patience.cancel()
-        self.peer = PeerId(hello.life)
+        self.peer = peer
         self.framer.limit = FRAME_MAX_BYTES
-        self.transport.write(self.board.identity.hello(self.peer))
+        self.transport.write(self.board.identity.hello(peer, knows))
         self.board.accepted(self, hello)
         return True
 
@@ -148,7 +157,7 @@ class Dialled(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self.transport is not None
-        self.transport.write(self.board.identity.hello(self.to))
+        self.transport.write(self.board.identity.hello(self.to, self.board.knows(self.to)))
 
     def data_received(self, data: bytes) -> None:
         try:

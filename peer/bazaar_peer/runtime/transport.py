@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from ssl import SSLContext
 from typing import Protocol
 
-from bazaar_peer.core.events import Event, LinkLost, LinkUp
+from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.types import PeerId, name_of
 from bazaar_peer.runtime.connections import Accepted, Dialled, Identity
@@ -172,6 +172,11 @@ class TcpTransport:
             loop.call_soon(connection.refuse, "too many connections have not introduced themselves")
         return connection
 
+    def knows(self, peer: PeerId) -> int:
+        """Return the latest boot of a life that this process has met."""
+        link = self._links.get(peer)
+        return link.boot if link is not None else 0
+
     def objection(self, hello: Hello) -> str:
         """Return what is wrong with an introduction, or nothing."""
         me, link = self.identity, self._links.get(PeerId(hello.life))
@@ -183,6 +188,9 @@ class TcpTransport:
             return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
         if hello.life == me.life or not 0 <= hello.life < LIFE_END:
             return f"peer {name_of(hello.life)} is no other peer of this ring"
+        if hello.knows > me.boot:
+            self._report(Outlived())
+            return f"peer {name_of(hello.life)} knows of boot {hello.knows}, this is {me.boot}"
         if link is None:
             strangers = len(self._links.keys() - self._members)
             return "too many peers that are no members" if strangers >= STRANGERS_MAX else ""

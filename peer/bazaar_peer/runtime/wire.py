@@ -32,6 +32,9 @@ class Hello(Struct, frozen=True, array_like=True):
     """`host:port` where this peer can be dialled now."""
     to: int
     """The life that the speaker believes to have reached: its address may be someone else's."""
+    knows: int = 0
+    """The latest boot of the listener that the speaker has met: an old copy of a volume learns by
+    it what it is (R14)."""
     credential: str = ""
     """A place for what proves the speaker's identity; unused on one machine."""
 

@@ -39,6 +39,23 @@ def readmitted(rig: Ring, ordinal: int, incarnation: int = 1) -> bool:
     return (ordinal, incarnation, True) in members(rig)
 
 
+def own_pid(rig: Ring, peer: int) -> int:
+    line = until(lambda: rig.own(peer), f"peer {peer} answers")
+    return int(line["pid"])
+
+
+def restarted(rig: Ring, peer: int) -> None:
+    """Kill a peer, and wait until its next process has met the others."""
+    before = own_pid(rig, peer)
+    kill(before, signal.SIGKILL)
+
+    def back() -> bool:
+        line = rig.own(peer)
+        return line is not None and line["pid"] != before and line["trader"] >= 0
+
+    until(back, f"peer {peer} follows again")
+
+
 def test_ring_grows_and_shrinks_while_it_trades(start: StartRing, folder: Path) -> None:
     """Up by learners that copy first; down from the highest on, the trader by a hand-over."""
     rig = start(3, "--no-agents", room=6)
@@ -74,7 +91,7 @@ def test_lost_folder_comes_back_as_a_learner(start: StartRing, folder: Path, dow
     deposit(rig, 0, "stock", 1_000_000)
     with buying(rig) as buyers:
         trader_of(rig)
-        pid = next(line["pid"] for line in lines_of(rig) if line["id"] == 1)
+        pid = own_pid(rig, 1)
         if down:
             kill(pid, signal.SIGSTOP)
         shutil.rmtree(rig.data / "peer-1")
@@ -98,6 +115,24 @@ def test_damaged_folder_is_set_aside_when_its_peer_is_let_in_anew(start: StartRi
     assert order(again, 2, "through-the-new-one").status == 200
     again.stop()
     assert bazaar("verify", rig.data).returncode == 0
+
+
+def test_old_copy_of_a_folder_finds_out_and_comes_back_as_a_learner(
+    start: StartRing, folder: Path
+) -> None:
+    """R14: it has forgotten promises; who met a later boot of that life says so."""
+    rig = start(3, "--no-agents", "--restart-after", "1")
+    deposit(rig, 0, "stock", 1_000_000)
+    with buying(rig) as buyers:
+        shutil.copytree(rig.data / "peer-1", folder / "copy")
+        for _ in range(2):
+            restarted(rig, 1)
+        kill(own_pid(rig, 1), signal.SIGKILL)
+        shutil.rmtree(rig.data / "peer-1")
+        (folder / "copy").rename(rig.data / "peer-1")
+        until(lambda: readmitted(rig, 1), "peer 1 votes again, under another life")
+    assert (rig.data / "peer-1/set-aside/0-first").is_dir()
+    every_order_answered_once(rig, buyers, folder)
 
 
 def test_two_lost_folders_of_six_come_back(start: StartRing, folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from bazaar_peer.core.events import Event, LinkLost, LinkUp
+from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Chunk, Message, NotTrader, Poll
 from bazaar_peer.core.types import PeerId, peer_id
 from bazaar_peer.runtime.connections import Identity
@@ -215,6 +215,17 @@ async def test_an_older_boot_is_refused() -> None:
 
         assert a.counts["connections_refused"] == 1
         await ear.until(lambda: LinkUp(B) in ear.events)
+
+
+async def test_an_old_copy_learns_that_a_later_boot_was_met() -> None:
+    """R14: it has forgotten what it promised since, and nothing on its volume says so."""
+    ports = free_ports(2)
+    async with peer(A, ports) as (_, ear):
+        async with peer(B, ports, boot=5) as (_, ear_b):
+            await ear_b.until(lambda: LinkUp(A) in ear_b.events)
+            await ear.until(lambda: LinkUp(B) in ear.events)
+        async with peer(B, ports, boot=4) as (_, copy):
+            await copy.until(lambda: Outlived() in copy.events)
 
 
 async def test_random_bytes_in_random_pieces_never_crash_a_listener() -> None:
