@@ -232,10 +232,9 @@ def recover(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a new ring of what is left, when a majority of a ring's volumes is lost.
+    """Make a new ring of what is left of one that lost a majority of its volumes.
 
-    Acknowledged trades may be lost with them: it says what is known, and asks. A ring that lost
-    fewer heals by itself.
+    It says what is known and what is lost, and asks. A lost minority heals by itself.
     """
     from bazaar_peer.command import recover as repair  # noqa: PLC0415 - only this command needs it
 

@@ -125,7 +125,7 @@ def swap(folder: RingFolder, nxt: RingFolder, files: Files) -> None:
     files.sync_folder(folder.path)
     # What is set aside is a ring's folder too: `bazaar verify` audits it.
     ring_folder.finish(RingFolder(aside, folder.made))
-    for peer in folder.ordinals():
+    for peer in sorted({*folder.ordinals(), *nxt.ordinals()}):
         name = folder.volume(peer).name
         if (nxt.path / name).exists() or peer >= nxt.made.peers:
             _replace(folder.path / name, nxt.path / name, aside, files)

@@ -365,20 +365,28 @@ def test_every_new_volume_begins_with_the_survivors_state_under_a_new_life(
     assert tree(aside / "peer-2") == old
 
 
-def test_new_ring_has_the_size_that_the_former_one_wished_for_at_last(history: History) -> None:
-    history.add(submission(msgpack.encode((2, 1)), 4, kind=SET_SIZE))
+@pytest.mark.parametrize(("size", "retired"), [(2, (2,)), (5, ())])
+def test_new_ring_has_the_size_that_the_former_one_wished_for_at_last(
+    history: History, size: int, retired: tuple[int, ...]
+) -> None:
+    """Peers beyond it are set aside; peers that had no folder yet get one."""
+    history.add(submission(msgpack.encode((size, 1)), 4, kind=SET_SIZE))
     history.write(1, 5)
     lose(history.folder, 0)
     damage(history.folder, 2)
 
     done, _ = recovered(history)
 
-    state = state_of(volumes(history.folder.path)[0][1])
-    assert state.members is not None
-    assert (done["peers"], len(state.members.members)) == (2, 2)
-    assert state.members.retired == (2,)
-    assert not history.folder.volume(2).exists()
+    found = volumes(history.folder.path)
+    assert (done["peers"], len(found)) == (size, size)
+    for _, one in found:
+        state = state_of(one)
+        assert state.members is not None
+        assert len(state.members.members) == size
+        assert state.members.retired == retired
+    assert history.folder.volume(2).exists() == (size > 2)
     assert (history.folder.set_aside("ring-1") / "peer-2").exists()
+    assert not history.folder.recovering.exists()
 
 
 def test_both_rings_are_audited_and_a_second_loss_is_recovered_too(history: History) -> None:
