@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bazaar_peer.command.ring_folder import RingFolder
 from bazaar_peer.core.journal import chain_hash
 from bazaar_peer.core.messages import Stored
 from bazaar_peer.runtime import frames
@@ -57,6 +58,15 @@ def read_history(peer: int, volume: Path, archive: Path) -> History:
         else:
             history.checkpoints.append((saved.place.epoch, saved.place.last, parts))
     return history
+
+
+def read_former(folder: RingFolder) -> list[History]:
+    """Read what lives that are over have left: they judge nothing, but may fill gaps."""
+    return [
+        read_history(peer, volume, archive)
+        for peer in folder.ordinals()
+        for volume, archive in folder.former_lives(peer)
+    ]
 
 
 def _frames(paths: list[Path], history: History) -> Iterator[frames.Frame]:

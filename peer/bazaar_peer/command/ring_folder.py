@@ -113,6 +113,20 @@ class RingFolder:
         later = [p for p in first.parent.glob(f"{first.name}.*") if p.suffix[1:].isdecimal()]
         return max(later, key=lambda path: int(path.suffix[1:]), default=first)
 
+    def former_lives(self, peer: int) -> list[tuple[Path, Path]]:
+        """Return (volume, archive) of each life before the newest; a lost volume is not there.
+
+        What they hold may be all that is left of the ring's first entries.
+        """
+        newest = self.newest_archive(peer) if (self.volume(peer) / "identity").exists() else None
+        lives: list[tuple[Path, Path]] = []
+        for archive in sorted(self.archive(peer).parent.glob(f"peer-{peer}*")):
+            life = archive.name.removeprefix(f"peer-{peer}").removeprefix(".") or "0"
+            if archive != newest and life.isdecimal():
+                places = sorted((self.volume(peer) / "set-aside").glob(f"{life}-*"))
+                lives.append((places[-1] if places else archive / "lost", archive))
+        return lives
+
     @property
     def recovering(self) -> Path:
         return self.path / "recovering"

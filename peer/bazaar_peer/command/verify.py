@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from bazaar_peer.command.acknowledged import check_acknowledged, read_list
-from bazaar_peer.command.history import History, read_history
+from bazaar_peer.command.history import History, read_former, read_history
 from bazaar_peer.command.origin import Origin, keys_before, read_origin
 from bazaar_peer.command.ring_folder import RingError, RingFolder, open_ring
 from bazaar_peer.core.messages import (
@@ -64,7 +64,7 @@ def verify(path: Path, acknowledged: Path | None = None) -> Report:
     report = Report()
     origin = read_origin(folder)
     histories = _read(folder, report)
-    line = _one_line(histories, origin, report)
+    line = _one_line(histories, read_former(folder), origin, report)
     replay = Replay(report)
     if origin is not None:
         report.counted.append(origin.told)
@@ -94,13 +94,15 @@ def _read(folder: RingFolder, report: Report) -> list[History]:
     return histories
 
 
-def _one_line(histories: list[History], origin: Origin | None, report: Report) -> list[Stored]:
+def _one_line(
+    histories: list[History], former: list[History], origin: Origin | None, report: Report
+) -> list[Stored]:
     """Lay all journals over each other and return the history that is committed.
 
     The best journal's end is where the history ends: what it holds is committed or will be.
     """
     found: dict[tuple[int, int], tuple[Stored, int]] = {}
-    for history in histories:
+    for history in [*histories, *former]:
         for stored in [*history.records.values(), *history.dropped]:
             other = found.setdefault((stored.epoch, stored.last), (stored, history.peer))
             if other[0].chain != stored.chain:

@@ -186,6 +186,16 @@ def fill(history: History, batches: int = 60) -> None:
         history.add(order(number, f"k{number}"))
 
 
+def test_archives_of_lives_that_are_over_are_part_of_the_history(history: History) -> None:
+    """R14: each peer's volume was lost once; what its first life archived is all there is."""
+    fill(history)
+    history.write(archived=40, segment_bytes=1024)
+    for peer in range(history.folder.made.peers):
+        history.folder.archive(peer).with_name(f"peer-{peer}.1").mkdir()
+
+    assert violations(history, ["k2", "k40"]) == []
+
+
 def test_archived_segments_are_part_of_the_history(history: History) -> None:
     fill(history)
     history.write(archived=40, segment_bytes=1024)
