@@ -39,6 +39,7 @@ RARE = {
     "post_stays_closed",
     "promised_while_hearing",
     "received_again",
+    "removed_though_no_majority_is_left",
     "refusals_unheard",
     "reuse",
     "rivals_undo_copies",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from bazaar_peer.core import effects as fx
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.records import JOIN, SET_SIZE
@@ -280,3 +281,14 @@ def test_session_that_a_boot_has_is_not_opened_by_another_entry() -> None:
     ring.run(SECOND)
 
     assert core.journal.last == last
+
+
+def test_volume_that_others_have_outlived_is_set_aside() -> None:
+    """R14: who has met a later boot of this life refuses it, and says so."""
+    ring = Growing(3)
+    ring.settle()
+    core = ring.peers[PeerId(1)]
+
+    told = core.handle([ev.Outlived()], ring.now)
+
+    assert fx.Removed() in told

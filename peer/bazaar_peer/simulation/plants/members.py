@@ -12,6 +12,7 @@ from bazaar_peer.core.membership import Membership
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.peer import Peer
+from bazaar_peer.core.state import State
 from bazaar_peer.core.types import PeerId, ordinal_of, peer_id
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.joining import Joining
@@ -138,3 +139,23 @@ def removed_though_no_majority_is_left() -> list[Patch]:
 def boot_not_compared() -> list[Patch]:
     """Peers hear a life whose boot is older than one they have met: an old copy votes (R14)."""
     return [(Network, "objects", lambda *_: False)]
+
+
+@plant
+def admitted_by_place() -> list[Patch]:
+    """A volume takes its place's life for its own, whichever volume that names (R14, row 79)."""
+    inner = Joining._ask
+
+    def ask(self: Joining, ordinal: int) -> None:
+        for member in self.world.checkers.committed.members.members:
+            if ordinal_of(member.id) == ordinal in self.knocking:
+                self.knocking[ordinal] = member.volume
+        inner(self, ordinal)
+
+    return [(Joining, "_ask", ask)]
+
+
+@plant
+def old_release_goes_on() -> list[Patch]:
+    """A release applies entries of a version that it does not know (U1)."""
+    return [(State, "beyond_release", lambda self: "")]

@@ -1,11 +1,11 @@
-"""Members that come and go: rows 12–15, 50, 79 (R9, R10, R14)."""
+"""Members that come and go: rows 12–14, 22, 50, 79 (R9, R10, R14)."""
 
 from __future__ import annotations
 
 import msgspec
 
-from bazaar_peer.core.records import SET_SIZE
-from bazaar_peer.core.types import Role, ordinal_of, peer_id
+from bazaar_peer.core.records import JOIN, SET_SIZE
+from bazaar_peer.core.types import PeerId, Role, ordinal_of, peer_id
 from bazaar_peer.simulation.script import Script
 from bazaar_peer.simulation.scripts.registry import script
 from bazaar_peer.simulation.scripts.setting import opened, ring
@@ -77,3 +77,107 @@ def an_old_copy_of_a_volume_is_heard_by_nobody() -> None:
     assert sorted(ordinal_of(voter) for voter in voters) == [0, 1, 2]
     assert again in voters
     assert s.value(again) == 5
+
+
+@script("replace")
+def row_13_a_lost_volume_is_replaced_by_two_entries() -> None:
+    """{0,1,2} → {0,1,2′} at once has the disjoint majorities {1,2} and {0,2′}."""
+    s, trader, others = ring()
+    s.submit(trader, 5)
+    s.run(50)
+    lost = others[0]
+    s.world.joining.lose(lost)
+    s.run(3000)
+    again = peer_id(lost, 1)
+    assert again in s.peer(s.trader()).voters
+    assert s.value(again) == 5
+
+
+@script("cfgearly")
+def row_14_no_change_before_the_own_reign_is_committed() -> None:
+    """1 knows who asks to join; its reign is not committed, nor what 0 wrote before (Ongaro)."""
+    s = opened()
+    for kind, body in ((SET_SIZE, (4, 1)), (JOIN, (3, "volume"))):
+        s.submit(1, kind=kind, body=encode(body))
+        s.deliver_all("Submit", 1, 0)
+        s.deliver_all("Append", 0, 1)
+        s.deliver_all("Appended", 1, 0)
+        s.deliver_all("Answers", 0, 1)
+    assert len(s.peer(0).members.members) == 4
+    s.drop("Append")
+    s.world.crash(0)
+    s.silence()
+    s.elect(1, 2, epoch=2)
+    s.beat(1)
+    assert len(s.peer(1).members.members) == 3, "its first entry is not committed"
+    s.replicate(1, 2)
+    assert len(s.peer(1).members.members) == 4
+
+
+@script("removed_though_no_majority_is_left")
+def row_50_a_removal_waits_for_a_majority_of_those_left() -> None:
+    """Of {0,1,2} 1 is down, and two are wished for: without 2 nobody could go on."""
+    s, _, _ = ring()
+    s.world.crash(1)
+    trader = s.trader()
+    s.run(300)
+    wish(s, trader, 2, 1)
+    s.run(2000)
+    trader = s.trader()
+    request = s.submit(trader, 5)
+    s.run(100)
+    assert s.status(request) == 0
+    assert s.peer(trader).voters == (0, 1, 2)
+    s.world.start(1)
+    s.run(1000)
+    assert s.peer(s.trader()).voters == (0, 1)
+
+
+@script("life_used_twice")
+def row_22_a_retained_volume_does_not_come_back_to_its_place() -> None:
+    """3 → 4 → 3 → 4: the volume of the first fourth peer is started again, and is set aside."""
+    s, _, _ = ring()
+    for size in (4, 3):
+        s.world.joining.wish(size)
+        s.run(1500)
+        assert len(s.peer(s.trader()).voters) == size
+    retained = s.world.hosts[PeerId(3)]
+    retained.gone = False
+    s.world.start(3)
+    s.run(300)
+    assert retained.gone, "it hears that its life is over"
+    s.world.joining.wish(4)
+    s.run(1500)
+    assert s.peer(s.trader()).voters == (0, 1, 2, peer_id(3, 1))
+
+
+@script("admitted_by_place", "life_used_twice")
+def row_79_a_volume_begins_no_life_that_names_another() -> None:
+    """The fourth peer votes, its volume is lost, and the next volume reads the same members."""
+    s, trader, _ = ring()
+    s.world.joining.wish(4)
+    s.run(1500)
+    first = s.peer(s.trader()).members.members[3]
+    s.submit(trader, 5)
+    s.world.joining.lose(first.id)
+    s.run(3000)
+    second = s.peer(s.trader()).members.members[3]
+    assert (first.id, second.id) == (3, peer_id(3, 1))
+    assert first.volume != second.volume
+    assert second.voter
+
+
+@script("old_release_goes_on")
+def an_old_release_stops_where_the_ring_has_raised_its_version() -> None:
+    """U1: a learner's process of the old release, in a ring that applies by the newer version."""
+    s, _, _ = ring(mixed=True)
+    for peer in (0, 2):
+        s.world.crash(peer, 0)  # it comes back with the newer release
+        s.run(400)
+    assert s.peer(s.trader()).state.version == 2
+    s.submit(s.trader(), 5)
+    s.world.joining.wish(5)
+    s.run(3000)
+    assert s.world.reached.get("old_release_stopped"), "4's first process has the old one"
+    assert s.peer(s.trader()).voters == (0, 1, 2, 3, 4)
+    assert s.value(4) == s.value(0)
