@@ -73,9 +73,10 @@ class Schedule:
         world.checkers.committed.end()
 
     def _heal(self) -> list[int]:
-        """Heal a random core in which some peer reaches a majority; return its peers."""
+        """Heal a random core in which some peer reaches a majority, and stays; return its peers."""
         world, dice = self.world, Dice(self.plan.seed, "end")
         self.faults.end()
+        world.run(world.now)  # who wakes may have been told to leave meanwhile
         count = self.plan.peers
         alive = [h.id for h in world.hosts if h.peer is not None]
         if dice.chance(0.5):
@@ -83,8 +84,8 @@ class Schedule:
         edges = dice.below(1 << (count * (count - 1) // 2))
         cuts = cuts_of(count, edges)
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
-        hub = max(alive, key=lambda a: len(reach[a]))
-        if len(reach[hub]) < count // 2 + 1:
+        stays = [h.id for h in world.hosts if h.peer is not None and not h.peer.leaving]
+        if max((len(reach[a]) for a in stays), default=0) < count // 2 + 1:
             return alive
         for a, b in cuts:
             world.network.set_cut(a, b, 1)
