@@ -75,9 +75,10 @@ class Schedule:
         world.checkers.committed.end()
 
     def _heal(self) -> list[int]:
-        """Heal a random core in which some peer reaches a majority; return its peers."""
+        """Heal a random core in which some peer reaches a majority, and stays; return its peers."""
         world, dice = self.world, Dice(self.plan.seed, "end")
         self.faults.end()
+        world.run(world.now)  # who wakes may have been told to leave meanwhile
         alive = [h.id for h in world.hosts.values() if h.peer is not None]
         count = len(alive)
         if dice.chance(0.5):
@@ -85,7 +86,8 @@ class Schedule:
         edges = dice.below(1 << (count * (count - 1) // 2))
         cuts = [(alive[a], alive[b]) for a, b in cuts_of(count, edges)]
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
-        hub = max(alive, key=lambda a: len(reach[a]))
+        stays = [h.id for h in world.hosts.values() if h.peer and not h.peer.leaving]
+        hub = max(stays, key=lambda a: len(reach[a]), default=NOBODY)
         if not all(
             hub in voters and quorum.reached(voters, reach[hub]) for voters in self._counted()
         ):
