@@ -27,8 +27,9 @@ DAMAGED = 65
 """Exit code of a peer that may not start from its volume (EX_DATAERR)."""
 REMOVED = 76
 """Exit code of a peer that is no member any more, or that the ring has no place for."""
-ASK_S = 0.25
-"""Between two looks at the size that the ring wishes for."""
+ASK_S = 0.2
+"""Between two looks at the size that the ring wishes for, at one peer after the other."""
+LEFT_S = 1.0
 
 
 GONE = "it has left the ring"
@@ -57,6 +58,8 @@ class Supervisor:
     children: dict[int, Child] = field(default_factory=dict)
     size: int = 0
     """So many peers the ring wishes for, as far as is known here."""
+    generation: int = -1
+    """Of the newest wish that was seen."""
     elections: Elections | None = None
     stopping: bool = False
     trader: int = -1
@@ -119,13 +122,24 @@ class Supervisor:
         timeout = aiohttp.ClientTimeout(total=2 * ASK_S)
         async with aiohttp.ClientSession(timeout=timeout) as http:
             while True:
-                size = await newest_size(http, [self.settings(peer) for peer in self.children])
-                if size and size != self.size:
-                    self.say(f"the ring is to have {size} peers, not {self.size}")
-                    self.size = size
-                    self.folder.note_size(size)
-                    self._start_all()
-                await asyncio.sleep(ASK_S)
+                for peer in list(self.children):  # one at a time: it costs the ring little
+                    await asyncio.sleep(ASK_S)
+                    await self._ask_size(http, self.settings(peer))
+
+    async def _ask_size(self, http: aiohttp.ClientSession, peer: ProcessSettings) -> None:
+        try:
+            async with http.get(peer.client_url(peer.me) + "/v1/ring") as answer:
+                found = await answer.json()
+                size, generation = int(found["size"]), int(found["generation"])
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            return
+        if generation > self.generation and size:
+            self.generation = generation
+            if size != self.size:
+                self.say(f"the ring is to have {size} peers, not {self.size}")
+                self.size = size
+                self.folder.note_size(size)
+            self._start_all()
 
     async def _keep(self, child: Child) -> None:
         """Start a peer, and start it again when it dies, until the end or for good reason."""
@@ -135,7 +149,7 @@ class Supervisor:
                 return
             child.deaths += 1
             if code == REMOVED:
-                await asyncio.sleep(2 * ASK_S)  # the size that it left for is known by then
+                await asyncio.sleep(LEFT_S)  # the size that it left for may be known by then
                 if child.peer >= self.size:
                     child.out = GONE
                     self.say(f"peer {child.peer} has left the ring; its volume is set aside")
@@ -192,21 +206,6 @@ class Supervisor:
     def pid(self, peer: int) -> int:
         process = self.children[peer].process if peer in self.children else None
         return process.pid if process is not None and process.returncode is None else 0
-
-
-async def newest_size(http: aiohttp.ClientSession, peers: list[ProcessSettings]) -> int:
-    """Return the size of the newest wish that any peer knows, 0 if none answers."""
-
-    async def one(settings: ProcessSettings) -> tuple[int, int]:
-        try:
-            async with http.get(settings.client_url(settings.me) + "/v1/ring") as answer:
-                found = await answer.json()
-                return int(found["generation"]), int(found["size"])
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-            return -1, 0
-
-    known = await asyncio.gather(*(one(settings) for settings in peers))
-    return max(known, default=(-1, 0))[1]
 
 
 def check_start(folder: RingFolder) -> list[str]:
