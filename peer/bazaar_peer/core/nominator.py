@@ -68,6 +68,7 @@ class Nominator(Polls):
         self._idle()
         if waits[0] == nominee:
             self.nominated = waits
+        self.failed = max(self.failed, 1)  # if it does not begin to reign, the next one is no first
         self.restart_timer()
 
     @property

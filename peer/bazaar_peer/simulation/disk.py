@@ -40,6 +40,8 @@ class Volume:
         self.syncing = 0
         """How many writes the sync under way takes; 0: none is under way."""
         self.incoming: list[bytes] = []
+        self.outgoing: dict[int, tuple[tuple[int, int], list[bytes]]] = {}
+        """Receiver → the checkpoint that its transfer began with."""
         self.damaged = False
 
     def copy(self) -> Volume:
@@ -116,10 +118,13 @@ class Volume:
         assert effect.index <= self.base[1], "a journal is dropped behind its checkpoint only (C5)"
 
     def read(self, effect: ReadPart) -> PartRead:
-        there = effect.number < len(self.parts)
-        data = self.parts[effect.number] if there else b""
-        last = effect.number == len(self.parts) - 1
-        return PartRead(effect.peer, *self.base, effect.number, last, data)
+        """Read the next part of a transfer, which keeps the checkpoint that it began with."""
+        if effect.number == 0:
+            self.outgoing[effect.peer] = (self.base, self.parts)
+        base, parts = self.outgoing.get(effect.peer, (self.base, []))
+        data = parts[effect.number] if effect.number < len(parts) else b""
+        last = effect.number == len(parts) - 1
+        return PartRead(effect.peer, *base, effect.number, last, data)
 
     def crash(self, kept: int) -> int:
         """Lose what was not durable but for a prefix; return how many writes are gone."""
@@ -127,6 +132,7 @@ class Volume:
         lost = len(self.queue)
         self.queue = []
         self.incoming = []
+        self.outgoing = {}
         self.syncing = 0
         return lost
 
