@@ -29,6 +29,7 @@ RARE = {
     "leaver_goes_at_once",
     "leaver_stands_again",
     "leavers_nominated",
+    "no_jitter",
     "nobody_excluded",
     "number_body_not_compared",
     "older_boot_opens",
