@@ -30,6 +30,7 @@ RARE = {
     "leaver_goes_at_once",
     "leaver_stands_again",
     "leavers_nominated",
+    "no_jitter",
     "nobody_excluded",
     "number_body_not_compared",
     "old_generation_accepted",
