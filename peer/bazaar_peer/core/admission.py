@@ -14,6 +14,9 @@ from bazaar_peer.core.records import SET_SIZE, MembersChanged, Submission
 from bazaar_peer.core.types import name_of, ordinal_of
 
 PEERS_MAX = 96
+ASKED_MS = 5000
+"""A request to join is forgotten when it was not repeated for so much log time: who asked is gone,
+and must not take its place from a peer that is down a day later."""
 VOLUME_MAX = 64
 
 
@@ -36,22 +39,34 @@ _decode_join = msgspec.msgpack.Decoder(Join).decode
 
 
 class Admission:
-    """`size` and `generation` of the newest wish; `joins`: ordinal → volume that asks."""
+    """`size` and `generation` of the newest wish.
+
+    `joins`: ordinal → (volume that asks, log time when it last did).
+    """
 
     def __init__(self) -> None:
         self.size = self.generation = 0
-        self.joins: dict[int, str] = {}
+        self.joins: dict[int, tuple[str, int]] = {}
         self.lives: frozenset[str] = frozenset()
         """Names of all members: nobody else opens a peer's session."""
 
-    def execute(self, sub: Submission) -> bytes:
+    def asking(self, ordinal: int) -> str:
+        """Return the volume that asks for this place, or nothing."""
+        return self.joins.get(ordinal, ("", 0))[0]
+
+    def forget(self, log_time: int) -> None:
+        """Forget who has not asked again for long."""
+        since = log_time - ASKED_MS
+        self.joins = {i: asked for i, asked in self.joins.items() if asked[1] >= since}
+
+    def execute(self, sub: Submission, log_time: int) -> bytes:
         """Apply a wish or a volume's request; return the outcome, a JSON object."""
         if len(sub.body) > 2 * VOLUME_MAX:
             return _told("invalid")
         try:
             if sub.kind == SET_SIZE:
                 return self._set_size(_decode_size(sub.body))
-            return self._join(_decode_join(sub.body))
+            return self._join(_decode_join(sub.body), log_time)
         except ValueError:
             return _told("invalid")
 
@@ -64,15 +79,15 @@ class Admission:
         if wish.generation <= self.generation:
             return _told("older_generation", **now)
         self.size, self.generation = wish.size, wish.generation
-        self.joins = {i: volume for i, volume in self.joins.items() if i < self.size}
+        self.joins = {i: asked for i, asked in self.joins.items() if i < self.size}
         return _told("wished", size=self.size, generation=self.generation)
 
-    def _join(self, join: Join) -> bytes:
+    def _join(self, join: Join, log_time: int) -> bytes:
         if not join.volume or len(join.volume) > VOLUME_MAX:
             return _told("invalid")
         if not 0 <= join.ordinal < self.size:
             return _told("not_wanted", size=self.size)
-        self.joins[join.ordinal] = join.volume
+        self.joins[join.ordinal] = (join.volume, log_time)
         return _told("noted", ordinal=join.ordinal)
 
     def members_changed(self, members: MembersChanged) -> None:
@@ -86,7 +101,7 @@ class Admission:
         if members.recovered_from or not self.size:
             self.size = len(members.members)
         for member in members.members:
-            if self.joins.get(ordinal_of(member.id)) == member.volume != "":
+            if self.asking(ordinal_of(member.id)) == member.volume != "":
                 del self.joins[ordinal_of(member.id)]
 
 

@@ -72,11 +72,21 @@ class Membership:
         return None
 
     def _lost(self) -> MembersChanged | None:
-        """Remove a life whose ordinal another volume asks for (row 13: two entries, not one)."""
-        joins = self.peer.state.sessions.admission.joins
+        """Remove a life whose ordinal another volume asks for (row 13: two entries, not one).
+
+        Only one that does not answer: whoever asks cannot take its place from a peer that lives.
+        """
+        admission, alive = self.peer.state.sessions.admission, self._alive()
         for member in self.peer.members.members:
-            if joins.get(ordinal_of(member.id), member.volume) != member.volume:
+            volume = admission.asking(ordinal_of(member.id))
+            if volume in ("", member.volume):
+                continue
+            if member.id not in alive:
                 return self._without(member)
+            self.waits = (
+                f"peer {ordinal_of(member.id)} answers, so volume {volume} does not get its place."
+                " Stop one of the two"
+            )
         return None
 
     def _without(self, gone: Member) -> MembersChanged | None:
@@ -132,7 +142,7 @@ class Membership:
         for ordinal in range(admission.size):
             if ordinal in taken:
                 continue
-            volume = admission.joins.get(ordinal, "")
+            volume = admission.asking(ordinal)
             if volume:
                 learner = Member(self._next_life(ordinal), voter=False, volume=volume)
                 retired = tuple(r for r in peer.members.retired if ordinal_of(r) != ordinal)

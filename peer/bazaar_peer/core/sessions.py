@@ -78,6 +78,7 @@ class Sessions:
         self._forget(FORGET_MAX)
         if self.log_time - self.swept >= SWEEP_MS:
             self.swept = self.log_time
+            self.admission.forget(self.log_time)
             idle = self.log_time - self.limits.session_retention_ms
             ended = [n for n, s in self.sessions.items() if s.owner < 0 and s.touched < idle]
             for number in ended:
@@ -136,7 +137,7 @@ class Sessions:
         if sub.kind == CLOSE_SESSION:
             return self._close(sub, at)
         if sub.kind in {SET_SIZE, JOIN}:
-            return (sub.digest, 0, at.index, at.epoch, self.admission.execute(sub))
+            return (sub.digest, 0, at.index, at.epoch, self.admission.execute(sub, self.log_time))
         if self.client_count >= self.limits.sessions:
             return (sub.digest, Status.SESSIONS_FULL, at.index, at.epoch, b"")
         self.sessions[at.index] = Session(-1, self.limits.client_window, self.log_time)
@@ -223,7 +224,7 @@ class Sessions:
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
 _decode_head = msgspec.msgpack.Decoder(
-    tuple[Limits, int, int, dict[str, tuple[int, int]], int, int, dict[int, str]],
+    tuple[Limits, int, int, dict[str, tuple[int, int]], int, int, dict[int, tuple[str, int]]],
 ).decode
 _decode_session = msgspec.msgpack.Decoder(tuple[int, int, int, int, int]).decode
 _decode_results = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, Outcome]]]).decode

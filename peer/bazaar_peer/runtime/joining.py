@@ -25,7 +25,7 @@ from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
 
 log = logging.getLogger("bazaar.joining")
 
-ASK_S = 0.2
+ASK_S = 0.5
 """Between two rounds of asking."""
 ANSWER_S = 2.0
 BODY_MAX_BYTES = 1 << 20

@@ -292,3 +292,23 @@ def test_volume_that_others_have_outlived_is_set_aside() -> None:
     told = core.handle([ev.Outlived()], ring.now)
 
     assert fx.Removed() in told
+
+
+def test_peer_that_answers_loses_its_place_to_nobody() -> None:
+    """R10: whoever asks, the volume that is there and lives stays; the request is forgotten."""
+    ring = Growing(3)
+    trader = ring.settle()
+
+    assert b"noted" in ring.knock(1, "of-somebody-else")
+    ring.run(SECOND)
+
+    assert ring.voters() == [0, 1, 2]
+    assert "answers, so volume" in ring.peers[trader].trader_role.membership.waits
+    for request in range(1, 8):
+        ring.run(SECOND)
+        ring.add(trader, request, 1)
+    ring.run(SECOND)
+    assert ring.peers[trader].state.sessions.admission.joins == {}
+    ring.kill(PeerId(1))
+    ring.run(2 * SECOND)
+    assert [ordinal_of(voter) for voter in ring.voters()] == [0, 1, 2]

@@ -137,7 +137,7 @@ def test_recovered_ring_forgets_who_asked_and_who_was_of_the_former_one() -> Non
     history = History()
     history.add(1, [command(1, 5, key="k"), opening(1)])
     admission = history.state.sessions.admission
-    admission.size, admission.joins = 3, {1: "asks-the-former-ring"}
+    admission.size, admission.joins = 3, {1: ("asks-the-former-ring", 0)}
     lives = tuple(Member(peer_id(ordinal, 4)) for ordinal in range(2))
 
     history.add(8, [MembersChanged(lives, "new", Limits(), b"100", (), "r:5")])

@@ -36,9 +36,9 @@ def replace() -> list[Patch]:
     """A lost volume's life is replaced by the new one in one entry (R10, row 13)."""
 
     def lost(self: Membership) -> MembersChanged | None:
-        joins = self.peer.state.sessions.admission.joins
+        admission = self.peer.state.sessions.admission
         for member in self.peer.members.members:
-            volume = joins.get(ordinal_of(member.id), member.volume)
+            volume = admission.asking(ordinal_of(member.id)) or member.volume
             if volume != member.volume and member.id != self.peer.me:
                 life = peer_id(ordinal_of(member.id), (member.id >> 16) + 1)
                 rest = [m for m in self.peer.members.members if m.id != member.id]
