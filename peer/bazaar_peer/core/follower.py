@@ -126,7 +126,7 @@ class Follower:
         if end < 0 or peer.halted:
             return
         self.verified = max(self.verified, end)
-        if not message.records:
+        if not message.records or end <= self._acked_match:  # else its acknowledgement was lost
             self._ack_now = True
         peer.commit_to(min(message.commit, self.verified))
 

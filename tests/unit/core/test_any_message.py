@@ -333,3 +333,17 @@ def test_life_that_is_over_hears_so_and_is_not_heard() -> None:
 
     assert told == [fx.Send((gone,), msg.Retired())]
     assert core.epoch == 1
+
+
+def test_record_that_comes_again_is_acknowledged_again() -> None:
+    """R5: the acknowledgement was lost, and a trader that sends on would never hear another one."""
+    ring, peer = following()
+    core, trader = ring.peers[peer], ring.trader
+    stored = core.journal.records[-1]
+    prev = stored.first - 1
+    again = msg.Append(1, 3, core.journal.epoch_at(prev), prev, core.commit, 0, [stored.blob], {})
+
+    effects = core.handle([ev.Received(trader, again)], ring.now)
+
+    sent = [e.message for e in effects if isinstance(e, fx.Send)]
+    assert [m.match for m in sent if isinstance(m, msg.Appended)] == [stored.last]
