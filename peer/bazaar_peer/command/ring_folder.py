@@ -20,13 +20,12 @@ from pathlib import Path
 
 import msgspec
 
+from bazaar_peer.core.admission import PEERS_MAX
 from bazaar_peer.core.journal import store
 from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored
 from bazaar_peer.core.types import Limits
 from bazaar_peer.market.commands import MarketSettings, encode_settings
 from bazaar_peer.runtime.volume import Identity, format_volume
-
-PEERS_MAX = 96
 
 
 class RingError(Exception):
@@ -107,11 +106,16 @@ class RingFolder:
     def archive(self, peer: int) -> Path:
         return self.path / "archive" / f"peer-{peer}"
 
-    def newest_archive(self, peer: int) -> Path:
-        """Return where the newest life of a peer that was here archives: `peer-<i>.<life>`."""
+    def archives(self, peer: int) -> dict[int, Path]:
+        """Return where each life of a peer archives: `peer-<i>`, then `peer-<i>.<incarnation>`."""
         first = self.archive(peer)
         later = [p for p in first.parent.glob(f"{first.name}.*") if p.suffix[1:].isdecimal()]
-        return max(later, key=lambda path: int(path.suffix[1:]), default=first)
+        return {0: first} | {int(path.suffix[1:]): path for path in later}
+
+    def newest_archive(self, peer: int) -> Path:
+        """Return where the newest life of a peer that was here archives."""
+        archives = self.archives(peer)
+        return archives[max(archives)]
 
     def former_lives(self, peer: int) -> list[tuple[Path, Path]]:
         """Return (volume, archive) of each life before the newest; a lost volume is not there.
@@ -120,9 +124,8 @@ class RingFolder:
         """
         newest = self.newest_archive(peer) if (self.volume(peer) / "identity").exists() else None
         lives: list[tuple[Path, Path]] = []
-        for archive in sorted(self.archive(peer).parent.glob(f"peer-{peer}*")):
-            life = archive.name.removeprefix(f"peer-{peer}").removeprefix(".") or "0"
-            if archive != newest and life.isdecimal():
+        for life, archive in sorted(self.archives(peer).items()):
+            if archive != newest and archive.exists():
                 places = sorted((self.volume(peer) / "set-aside").glob(f"{life}-*"))
                 lives.append((places[-1] if places else archive / "lost", archive))
         return lives

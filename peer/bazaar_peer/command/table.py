@@ -59,6 +59,7 @@ class Board:
             self._asked = now
             self._shown = tuple(p for p, child in supervisor.children.items() if not child.out)
             self._asking = asyncio.create_task(self._ask())
+            self._follow(supervisor)
             self._measure(now)
         if self.live is not None:
             self.live.update(Group(self._table(supervisor), Text("\n".join(self._story))))
@@ -71,6 +72,7 @@ class Board:
             now = time.monotonic()
             if now - last[0] >= every_s:
                 last[0] = now
+                self._follow(supervisor)
                 orders, failed = self._sum("orders"), self._sum("failed")
                 self._print(
                     f"epoch {supervisor.epoch}, trader {supervisor.trader}: {orders} orders, "
@@ -79,10 +81,12 @@ class Board:
 
         return tick
 
+    def _follow(self, supervisor: Supervisor) -> None:
+        """Open the counters of peers that were started since."""
+        for peer in supervisor.children.keys() - self._stats.keys():
+            self._stats[peer] = Stats(self.folder.stats(peer))
+
     def _sum(self, word: str) -> int:
-        for peer in self.folder.ordinals():
-            if peer not in self._stats:
-                self._stats[peer] = Stats(self.folder.stats(peer))
         return sum(stats.get(word) for stats in self._stats.values())
 
     def _measure(self, now: float) -> None:

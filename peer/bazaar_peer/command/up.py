@@ -18,15 +18,15 @@ import aiohttp
 
 from bazaar_peer.command.elections import Elections
 from bazaar_peer.command.ring_folder import RingError, RingFolder
+from bazaar_peer.runtime.driver import EXIT_REMOVED
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bazaar_peer.runtime.stats import Stats
 
 STOP_S = 10.0
 """A peer that has not ended by then after it was asked to is killed."""
 LOOK_S = 0.1
 DAMAGED = 65
 """Exit code of a peer that may not start from its volume (EX_DATAERR)."""
-REMOVED = 76
-"""Exit code of a peer that is no member any more, or that the ring has no place for."""
 ASK_S = 0.2
 """Between two looks at the size that the ring wishes for, at one peer after the other."""
 LEFT_S = 1.0
@@ -112,6 +112,8 @@ class Supervisor:
         for peer in range(self.size):
             child = self.children.get(peer)
             if child is None or child.out == GONE:
+                # Made before its process maps it: two that make a file at once cut it off.
+                Stats(self.folder.stats(peer)).close()
                 child = self.children[peer] = Child(peer)
                 child.keeper = asyncio.get_running_loop().create_task(self._keep(child))
                 assert self.elections is not None
@@ -148,7 +150,7 @@ class Supervisor:
             if self.stopping:
                 return
             child.deaths += 1
-            if code == REMOVED:
+            if code == EXIT_REMOVED:
                 await asyncio.sleep(LEFT_S)  # the size that it left for may be known by then
                 if child.peer >= self.size:
                     child.out = GONE

@@ -37,6 +37,7 @@ STALL: Nanos = 30 * SECOND
 PULSE_S = 1.0
 EXIT_HALTED = 70
 EXIT_REMOVED = 76
+"""This life is no member any more, or the ring has no place for this peer."""
 FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 """Notes that may come with every batch: counted, not logged."""
 FAR: Nanos = 1 << 62

@@ -196,6 +196,18 @@ def test_archives_of_lives_that_are_over_are_part_of_the_history(history: Histor
     assert violations(history, ["k2", "k40"]) == []
 
 
+def test_archive_of_peer_10_is_no_life_of_peer_1(history: History) -> None:
+    fill(history)
+    history.write(archived=40, segment_bytes=1024)
+    first = history.folder.archive(1)
+    for name in ("peer-1.1", "peer-1.10", "peer-1.2", "peer-10"):
+        first.with_name(name).mkdir()
+
+    assert history.folder.newest_archive(1).name == "peer-1.10"
+    former = [archive.name for _, archive in history.folder.former_lives(1)]
+    assert former == ["peer-1", "peer-1.1", "peer-1.2"]
+
+
 def test_archived_segments_are_part_of_the_history(history: History) -> None:
     fill(history)
     history.write(archived=40, segment_bytes=1024)
