@@ -19,6 +19,7 @@ from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder, Run
 from bazaar_peer.command.summary import clear_totals, print_summary, summary
 from bazaar_peer.command.table import Board
 from bazaar_peer.command.up import Supervisor, check_start
+from bazaar_peer.core.admission import PEERS_MAX
 from bazaar_peer.runtime.settings import ProcessSettings
 
 __all__ = ["Options", "RingError", "UsageError", "up"]
@@ -143,8 +144,8 @@ def _make(options: Options, peers: int) -> RingFolder:
 
 
 def _roles(options: Options, peers: int) -> list[str]:
-    if not 1 <= peers <= ring_folder.PEERS_MAX:
-        raise UsageError(f"--peers must be 1 to {ring_folder.PEERS_MAX}, not {peers}")
+    if not 1 <= peers <= PEERS_MAX:
+        raise UsageError(f"--peers must be 1 to {PEERS_MAX}, not {peers}")
     try:
         return [role.value for role in assign_roles(options.roles, peers, options.seed)]
     except ValueError as wrong:

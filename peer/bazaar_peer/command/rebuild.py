@@ -26,7 +26,7 @@ from bazaar_peer.core.types import NOBODY, incarnation_of, ordinal_of, peer_id
 from bazaar_peer.runtime.checkpoint_file import CheckpointWriter
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.ends import Place
-from bazaar_peer.runtime.files import Files, Reserve
+from bazaar_peer.runtime.files import Files, Reserve, unused
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 
 BUILD = Layout(segment_bytes=1024 * 1024, reserve_bytes=0)
@@ -139,11 +139,7 @@ def swap(folder: RingFolder, nxt: RingFolder, files: Files) -> None:
 def _replace(old: Path, new: Path, aside: Path, files: Files) -> None:
     """Move the old file or folder aside, then the new one, if there is one, into its place."""
     if old.exists():
-        place, number = aside / old.name, 1
-        while place.exists():
-            number += 1
-            place = aside / f"{old.name}-{number}"
-        files.rename(old, place)
+        files.rename(old, unused(aside / old.name))
         files.sync_folder(aside)
         files.sync_folder(old.parent)
     if new.exists():

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bazaar_peer.command.client import CallError, call, fresh_key
-from bazaar_peer.command.ring_folder import PEERS_MAX, RingError, open_ring
+from bazaar_peer.command.ring_folder import RingError, open_ring
+from bazaar_peer.core.admission import PEERS_MAX
 
 LOOK_S = 0.1
 ANSWER_S = 2.0
@@ -53,18 +54,16 @@ async def scale(
 
 async def _wish(urls: list[str], size: int) -> int:
     """Send the wish through any peer, under a generation above all; return that."""
+    found = await _newest(urls)
+    if found is None:
+        raise RingError("no peer of the ring answers; is it running? `bazaar ring` shows it")
+    generation = int(found["generation"])
+    if found["size"] == size:
+        return generation
+    body = {"size": size, "generation": generation + 1}
     key = {"Idempotency-Key": fresh_key()}
-    for _ in range(len(urls)):
-        found = await _newest(urls)
-        if found is None:
-            break
-        generation = int(found["generation"]) + 1
-        if found["size"] == size:
-            return generation - 1
-        body = {"size": size, "generation": generation}
-        told = await call("POST", str(found["from"]), "/v1/members", body, key)
-        return int(told["generation"])
-    raise RingError("no peer of the ring answers; is it running? `bazaar ring` shows it")
+    told = await call("POST", str(found["from"]), "/v1/members", body, key)
+    return int(told["generation"])
 
 
 async def _newest(urls: list[str]) -> dict[str, Any] | None:

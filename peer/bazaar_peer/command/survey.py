@@ -21,9 +21,17 @@ from bazaar_peer.command.ring_folder import RingError, RingFolder
 from bazaar_peer.core import quorum
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.messages import MembersChanged, decode_record
-from bazaar_peer.core.records import UNREADABLE
+from bazaar_peer.core.records import UNREADABLE, voters_of
 from bazaar_peer.core.state import State
-from bazaar_peer.core.types import NOBODY, ORIGIN, Position, incarnation_of, ordinal_of, peer_id
+from bazaar_peer.core.types import (
+    NOBODY,
+    ORIGIN,
+    PeerId,
+    Position,
+    incarnation_of,
+    ordinal_of,
+    peer_id,
+)
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, Untouched, VolumeError
@@ -74,8 +82,8 @@ class Survey:
         return self.state.members
 
     @property
-    def voters(self) -> list[int]:
-        return [member.id for member in self.members.members if member.voter]
+    def voters(self) -> tuple[PeerId, ...]:
+        return voters_of(self.members)
 
     @property
     def has_majority(self) -> bool:

@@ -19,6 +19,7 @@ from bazaar_peer.command.acknowledged import check_acknowledged, read_list
 from bazaar_peer.command.history import History, read_former, read_history
 from bazaar_peer.command.origin import Origin, keys_before, read_origin
 from bazaar_peer.command.ring_folder import RingError, RingFolder, open_ring
+from bazaar_peer.core.journal import chain_hash
 from bazaar_peer.core.messages import (
     COMMAND,
     EpochStarted,
@@ -145,7 +146,7 @@ def _trace(
 
 
 def _chained(before: bytes, after: Stored) -> bool:
-    return hashlib.blake2b(before + after.blob, digest_size=16).digest() == after.chain
+    return chain_hash(before, after.blob) == after.chain
 
 
 class Replay:

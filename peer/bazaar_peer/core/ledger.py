@@ -123,9 +123,13 @@ class Ledger:
         """Say once that this life was removed; one that is not yet a member was not."""
         member = name_of(self.me) in self.state.sessions.admission.lives
         if self.was_member and not member:
-            self.note("removed", index=self.state.index)
-            self.effects.append(Removed())
+            self.end_life()
         self.was_member = member
+
+    def end_life(self) -> None:
+        """This life is over, or goes on without this volume: nothing that it holds counts (R14)."""
+        self.note("removed", index=self.state.index)
+        self.effects.append(Removed())
 
     def _applicable(self) -> msg.Stored | None:
         if self.state.index >= self.commit:

@@ -14,6 +14,7 @@ import msgspec
 
 from bazaar_peer.core import quorum
 from bazaar_peer.core.messages import Member, MembersChanged
+from bazaar_peer.core.records import voters_of
 from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of, peer_id
 
 if TYPE_CHECKING:
@@ -172,4 +173,4 @@ class Membership:
 
 
 def _voters(change: MembersChanged) -> str:
-    return " ".join(str(ordinal_of(m.id)) for m in change.members if m.voter)
+    return " ".join(str(ordinal_of(voter)) for voter in voters_of(change))

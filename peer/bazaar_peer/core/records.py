@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bazaar_peer.core.types import Limits, ordinal_of
+from bazaar_peer.core.types import Limits, PeerId, ordinal_of
 
 COMMAND, OPEN_SESSION, CLOSE_SESSION, OPEN_PEER, SET_SIZE, JOIN = range(6)
 """Kinds of a submission: for the machine; a client's session (R13 a); a peer's own, at its boot;
@@ -73,6 +73,11 @@ class MembersChanged(Struct, gc=False, frozen=True, array_like=True, tag="m"):
     recovered_from: str = ""
     """`RING:INDEX` of the former ring whose state up to there this ring begins with, by a manual
     repair (R14); only in the entry by which the new ring begins."""
+
+
+def voters_of(members: MembersChanged) -> tuple[PeerId, ...]:
+    """Return who of these members counts in majorities, in their order (R9)."""
+    return tuple(PeerId(member.id) for member in members.members if member.voter)
 
 
 def is_over(members: MembersChanged, life: int) -> bool:

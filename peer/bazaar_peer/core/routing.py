@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.effects import Removed
 from bazaar_peer.core.records import is_over
 from bazaar_peer.core.types import PeerId, Role
 
@@ -36,7 +35,7 @@ def routes(peer: Peer) -> dict[type, Callable[..., None]]:
         msg.Nominated: peer.nominator.on_nominated,
         msg.Poll: peer.nominator.on_poll,
         msg.PollAnswer: peer.nominator.on_poll_answer,
-        msg.Retired: partial(on_retired, peer),
+        msg.Retired: lambda sender, message: peer.end_life(),
         msg.Submit: peer.trader_role.post.on_submit,
         msg.Answers: peer.ingress.on_answers,
         msg.NotTrader: peer.ingress.on_not_trader,
@@ -81,7 +80,7 @@ def take(peer: Peer, event: ev.Event) -> None:
             peer.leaving = peer.leaving or leaving
             peer.trader_role.hand_over.begin(PeerId(successor))
         case ev.Outlived():
-            set_aside(peer)
+            peer.end_life()
         case ev.Tick():
             pass
 
@@ -126,13 +125,3 @@ def _may_speak(peer: Peer, sender: PeerId, message: msg.Message) -> bool:
         peer.send(sender, msg.Retired())
         return False
     return not (isinstance(message, CANDIDACY) and is_over(peer.members, sender))
-
-
-def on_retired(peer: Peer, sender: PeerId, message: msg.Retired) -> None:
-    set_aside(peer)
-
-
-def set_aside(peer: Peer) -> None:
-    """This life is over, or goes on without this volume: nothing that it holds counts (R14)."""
-    peer.note("removed", index=peer.state.index)
-    peer.effects.append(Removed())

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bazaar_peer.core.admission import PEERS_MAX
 from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.types import Nanos
 from bazaar_peer.market import commands as market
@@ -28,7 +29,6 @@ BATCH_MAX = 256
 BODY_S = 10.0
 """A body that is not whole by then is answered 408."""
 INTEGER_MAX = 2**63 - 1
-PEERS_MAX = 96
 DEADLINE_MIN_S, DEADLINE_MAX_S, DEADLINE_DEFAULT_S = 0.1, 60.0, 10.0
 
 Token = Annotated[str, Meta(pattern=KEY_PATTERN)]

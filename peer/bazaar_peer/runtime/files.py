@@ -210,6 +210,15 @@ def place_file(files: Files, path: Path, content: bytes, size: int = 0) -> int:
     return fd
 
 
+def unused(path: Path) -> Path:
+    """Return this path, or the first of `path-2`, `path-3`, … that is not taken."""
+    place, number = path, 1
+    while place.exists():
+        number += 1
+        place = path.with_name(f"{path.name}-{number}")
+    return place
+
+
 class Reserve:
     """Space kept so that a full disk can still take a checkpoint and prune its journal (D4).
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bazaar_peer.runtime.files import Files, place_file
+from bazaar_peer.runtime.files import Files, place_file, unused
 
 FOLDER = "set-aside"
 FLAG = "leaving"
@@ -23,11 +23,7 @@ KEPT = {FOLDER, FLAG, "lock", "asks"}
 def set_aside(path: Path, name: str, files: Files | None = None) -> Path:
     """Move a volume's files into a folder of its own beside them; return that folder."""
     files = files or Files()
-    place = path / FOLDER / name
-    number = 1
-    while place.exists():
-        number += 1
-        place = path / FOLDER / f"{name}-{number}"
+    place = unused(path / FOLDER / name)
     os.close(place_file(files, path / FLAG, place.name.encode()))
     return _move(path, place, files)
 

@@ -15,7 +15,8 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import chain_hash
 from bazaar_peer.core.messages import Stored
-from bazaar_peer.core.types import Role
+from bazaar_peer.core.records import voters_of
+from bazaar_peer.core.types import PeerId, Role
 from bazaar_peer.core.vector_clock import decode_stamp
 from bazaar_peer.simulation.committed import Committed
 from bazaar_peer.simulation.reach import Reach
@@ -127,11 +128,11 @@ class Checkers:
         must(enough, "S4", f"{last} is committed and durable on (held, of) {found} only")
 
     @staticmethod
-    def _voters(peer: Peer, last: int) -> list[list[int]]:
+    def _voters(peer: Peer, last: int) -> list[tuple[PeerId, ...]]:
         """Return the newest voters, and those before a change that is not committed."""
         configs = peer.journal.configs
         told = configs[-2:] if configs[-1][0] > last else configs[-1:]
-        return [[m.id for m in change.members if m.voter] for _, change in told]
+        return [voters_of(change) for _, change in told]
 
     @staticmethod
     def _chain(peer: Peer, index: int) -> bytes:

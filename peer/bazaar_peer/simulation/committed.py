@@ -13,6 +13,7 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.machine import Context
 from bazaar_peer.core.messages import Stored
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.records import voters_of
 from bazaar_peer.core.state import State
 from bazaar_peer.core.vector_clock import decode_stamp, happens_before, sealed
 from bazaar_peer.market.audit import audit, audit_sums
@@ -108,7 +109,7 @@ class Committed:
             elif type(entry) is msg.MembersChanged:
                 before = self.state.members
                 if before is not None:
-                    apart = _voters(before) ^ _voters(entry)
+                    apart = set(voters_of(before)) ^ set(voters_of(entry))
                     told = record.committed >= max(self.reign_at, self.changed_at)
                     if len(apart) > 1 or not told:
                         raise Violation("R10", f"change {index}: voters {apart} at once, or early")
@@ -183,7 +184,3 @@ class Committed:
 
 def digest(parts: list[bytes]) -> bytes:
     return blake2b(b"|".join(parts), digest_size=16).digest()
-
-
-def _voters(members: msg.MembersChanged) -> set[int]:
-    return {member.id for member in members.members if member.voter}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bazaar_peer.core import events as ev
-from bazaar_peer.core.records import JOIN, SET_SIZE
+from bazaar_peer.core.records import JOIN, SET_SIZE, voters_of
 from bazaar_peer.core.types import PeerId, ordinal_of
 from bazaar_peer.simulation.dice import Dice
 
@@ -55,7 +55,7 @@ class Joining:
         Of the committed voters, and of those of every change that may still be committed.
         """
         world, done = self.world, self.world.checkers.committed
-        committed = tuple(PeerId(m.id) for m in done.members.members if m.voter)
+        committed = voters_of(done.members)
         changes = [voters for index, voters in self.proposed if index > done.changed_at]
         gone = [h.id for h in world.hosts.values() if h.gone or h.volume.damaged]
         lost = {*gone, world.restoring.life}

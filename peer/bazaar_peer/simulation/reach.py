@@ -10,6 +10,7 @@ from bazaar_peer.core import effects as ef
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.messages import Stored
+from bazaar_peer.core.records import voters_of
 from bazaar_peer.core.sessions import Session
 from bazaar_peer.core.types import NOBODY, Role, ordinal_of
 
@@ -138,13 +139,13 @@ class Reach:
         another = trades and world.checkers.reigns.get(epoch, host.id) != host.id
         if another:
             world.reach("members_committed_by_another")
-        new = _voters(change) - _voters(before)
-        for life in new:
+        voted, votes = set(voters_of(before)), set(voters_of(change))
+        for life in votes - voted:
             if another:
                 world.reach("learner_promoted_over_an_election")
             if any(life != lost and ordinal_of(lost) == ordinal_of(life) for lost in self.lost):
                 world.reach("amnesiac_readmitted")
-        for life in _voters(before) - _voters(change):
+        for life in voted - votes:
             world.reach("member_removed")
             if life in self.must_go:
                 world.reach("trader_removed_after_hand_over")
@@ -200,10 +201,6 @@ class Reach:
             self.lost_majority = True
         elif "stalled" in why or "still" in why:
             self.world.reach("disk_stall_stepped_down")
-
-
-def _voters(members: msg.MembersChanged) -> set[int]:
-    return {member.id for member in members.members if member.voter}
 
 
 NAMES = {

@@ -3,7 +3,7 @@
 Such a volume has forgotten what its life promised and acknowledged since (D2, R14), and nothing on
 it says so: a durable mark on the same volume goes back with it. Only others can tell. What the
 rules give is the boot number: every Hello carries it, each peer remembers the highest that it has
-met of a life, and refuses a lower one (`known.boot` in runtime/transport.py). So a copy is found
+met of a life, and refuses a lower one (`objection` in runtime/transport.py). So a copy is found
 out by whoever has met a boot of that life above the copy's next one. Who is refused for that is
 told, ends, and its volume is set aside (`Outlived`): it comes back as a lost volume does (R10).
 
