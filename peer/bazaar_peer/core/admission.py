@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.core.records import SET_SIZE, MembersChanged, Submission
-from bazaar_peer.core.types import name_of, ordinal_of
+from bazaar_peer.core.types import PeerId, name_of, ordinal_of
 
 PEERS_MAX = 96
 ASKED_MS = 5000
@@ -53,6 +53,10 @@ class Admission:
     def asking(self, ordinal: int) -> str:
         """Return the volume that asks for this place, or nothing."""
         return self.joins.get(ordinal, ("", 0))[0]
+
+    def leaves_out(self, life: PeerId) -> bool:
+        """Tell whether the newest wish has no place for this peer: it is to begin nothing more."""
+        return 0 < self.size <= ordinal_of(life)
 
     def forget(self, log_time: int) -> None:
         """Forget who has not asked again for long."""

@@ -1,8 +1,10 @@
 """Bully nomination (Garcia-Molina 1982) behind the same interface: ask everybody, highest wins.
 
-The initiator polls all members at once; when everybody linked has answered, or the hop timeout has
-passed with answers of a majority, the highest able id of the tally is nominated. A member that
-hears a trader ends the attempt, as in the ring.
+The initiator polls all members at once; when everybody linked has answered, the highest able id of
+the tally is nominated. If somebody linked has not answered within the hop timeout, there may be a
+cut that nobody noticed, and the best may reach fewer than the initiator: that one stands itself,
+with direct answers of a majority (N4). A member that hears a trader ends the attempt, as in the
+ring.
 """
 
 from __future__ import annotations
@@ -36,19 +38,12 @@ class Bully(Nominator):
         if any(answer.hears for answer in self.tally.values()):
             self.on_trader_alive(peer.me, msg.TraderAlive(peer.epoch, peer.epoch))
             return
-        if self.failed:
-            super()._poll_progress()  # N4: who reaches a majority stands itself
-            return
         waiting = [v for v in peer.voters if v in peer.linked and v not in self.tally]
         if peer.follower.trader in waiting:
             waiting.remove(peer.follower.trader)
-        if not waiting:
-            self._close()
-
-    def _poll_ended(self) -> None:
-        if self.failed:
-            super()._poll_ended()
-        else:
+        if self.failed or (waiting and peer.now >= self.poll_until):
+            super()._poll_progress()  # N4: who reaches a majority stands itself
+        elif not waiting:
             self._close()
 
     def _close(self) -> None:

@@ -1,7 +1,8 @@
 """The trader's way to the wished members: one change an entry, one change at a time (R10).
 
 Up: a volume asks for a place, becomes a learner under a new life, copies the state, and votes once
-it has caught up. Down: the highest ordinals go first; the trader itself hands over before. A lost
+it has caught up. Down: who is to go first gets an election timeout to send its callers elsewhere;
+then the highest ordinals go first; the trader itself hands over before. A lost
 volume: its old life is removed, then the new one is added. A change is effective when it is
 appended (R9), and the next one waits until it is committed, and the own reign with it.
 """
@@ -15,7 +16,7 @@ import msgspec
 from bazaar_peer.core import quorum
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.records import voters_of
-from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of, peer_id
+from bazaar_peer.core.types import NOBODY, Nanos, PeerId, incarnation_of, ordinal_of, peer_id
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -31,10 +32,12 @@ class Membership:
     def __init__(self, peer: Peer, trader: Trader) -> None:
         self.peer = peer
         self.trader = trader
-        self.waits = ""
+        self.stop()
 
     def stop(self) -> None:
         self.waits = ""
+        self.parting: tuple[int, Nanos] = (0, 0)
+        """The wished size that some are beyond, and until when they end what they have begun."""
 
     def advance(self) -> None:
         """Take the next step towards the wish, if there is one and it may be taken now."""
@@ -61,8 +64,16 @@ class Membership:
         The highest may have to wait until one below it, whose volume is lost, is removed.
         """
         peer = self.peer
-        size = peer.state.sessions.admission.size
-        beyond = [m for m in peer.members.members if ordinal_of(m.id) >= size]
+        admission = peer.state.sessions.admission
+        beyond = [m for m in peer.members.members if admission.leaves_out(PeerId(m.id))]
+        if not beyond:
+            self.parting = (0, 0)
+            return None
+        if self.parting[0] != admission.size:
+            self.parting = (admission.size, peer.now + peer.timing.heartbeat_timeout)
+        if peer.now < self.parting[1]:
+            self.waits = f"peers from {admission.size} on end what they have begun"
+            return None
         beyond.sort(key=lambda member: -ordinal_of(member.id))
         for at, member in enumerate(beyond):
             if at and member.id == peer.me:

@@ -180,7 +180,8 @@ class Peer(Ledger):
     def is_ready(self) -> bool:
         """K1: recovered and not far behind; an interregnum makes nobody unready."""
         lag = self.heard_commit - self.state.index
-        return not self.leaving and lag <= self.settings.lag_limit
+        goes = self.leaving or self.state.sessions.admission.leaves_out(self.me)
+        return not goes and lag <= self.settings.lag_limit
 
     # ---- shared by the parts ----
 

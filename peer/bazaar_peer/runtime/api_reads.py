@@ -100,7 +100,7 @@ class Reads:
 
     async def readyz(self, request: web.Request) -> web.Response:
         if not self.peer.is_ready():
-            raise Problem(503, "not ready: leaving, or too far behind the trader")
+            raise Problem(503, "not ready: it leaves the ring, or is too far behind the trader")
         return self._status(b'{"status":"ready"}')
 
     def routes(self) -> list[tuple[str, str, Handler]]:

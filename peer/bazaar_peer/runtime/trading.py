@@ -1,7 +1,7 @@
 """Runs a peer's own agents: wishes become requests of this peer, outcomes go back.
 
-While the peer is trader its agents rest, and resume when it steps down. Every outcome is counted
-in the peer's stats; `failed` is an order without an outcome at its deadline.
+While the peer is trader, or is to leave the ring, its agents rest; they resume afterwards. Every
+outcome is counted in the peer's stats; `failed` is an order without an outcome at its deadline.
 """
 
 from __future__ import annotations
@@ -71,11 +71,13 @@ class Trading:
             await asyncio.sleep(min(max(wake, 0.001), LOOK_S))
 
     def _rest_or_resume(self) -> None:
-        if self.peer.is_trader and not self.agent.resting:
+        peer = self.peer
+        rest = peer.is_trader or peer.state.sessions.admission.leaves_out(peer.me)
+        if rest and not self.agent.resting:
             self.agent.rest()
             self.stats.add("rests")
             log.info("role_rests", extra={"fields": {"role": self.agent.role.value}})
-        elif self.agent.resting and not self.peer.is_trader:
+        elif self.agent.resting and not rest:
             self.agent.resume()
             log.info("role_resumes", extra={"fields": {"role": self.agent.role.value}})
 

@@ -136,6 +136,22 @@ def test_later_changes_of_a_recovered_ring_are_no_recoveries() -> None:
     assert ring.newest.recovered_from == ""
 
 
+def test_who_is_to_leave_has_time_to_end_what_it_has_begun() -> None:
+    """Unready at once, removed an election timeout later: no request fails on the way down."""
+    ring = Growing(3)
+    ring.settle()
+    ring.wish(2, 1)
+    last = ring.peers[PeerId(2)]
+
+    ring.until(lambda: last.state.sessions.admission.leaves_out(PeerId(2)))
+    told = ring.now
+    ready = [peer.is_ready() for peer in ring.peers.values()]
+    ring.until(lambda: ring.removed)
+
+    assert ready == [True, True, False]
+    assert ring.now - told >= last.timing.heartbeat_timeout - last.timing.heartbeat_interval
+
+
 def test_removal_that_would_leave_no_majority_alive_waits() -> None:
     """R10, row 50."""
     ring = Growing(4)

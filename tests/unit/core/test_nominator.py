@@ -452,6 +452,21 @@ def test_bully_stands_itself_when(before: str) -> None:
     assert core.role is Role.NOMINEE
 
 
+def test_bully_stands_itself_if_somebody_linked_does_not_answer() -> None:
+    """N4: behind a cut that nobody noticed, the best may reach fewer than who asks."""
+    ring = Ring(5, election="bully")
+    ring.lost = lambda *_: True
+    core = ring.peers[P[1]]
+    core.nominator.start()
+
+    for peer in (P[0], P[2]):
+        answers(ring, P[1], msg.PollAnswer(core.nominator.polling, standing(2), hears=False), peer)
+    before = core.role
+    core.handle([ev.Tick()], core.nominator.poll_until)
+
+    assert (before, core.role) == (Role.FOLLOWER, Role.NOMINEE)
+
+
 @pytest.mark.parametrize(("sender", "epoch", "hears"), [(0, 1, False), (1, 1, True), (0, 0, True)])
 def test_trader_that_stepped_down_is_not_waited_for(sender: int, epoch: int, hears: bool) -> None:
     """N3: its word is proof, as far as it is about the reign that is followed."""
