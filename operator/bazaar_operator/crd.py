@@ -20,6 +20,7 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 import yaml
+from aiohttp import ClientError
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
@@ -167,6 +168,12 @@ def main() -> None:
         said = asyncio.run(_run(options.timeout))
     except NotEstablished as wrong:
         sys.exit(str(wrong))
+    except config.ConfigException as wrong:
+        sys.exit(
+            f"no cluster: run it in a pod with a service account, or with KUBECONFIG ({wrong})"
+        )
+    except (ClientError, OSError) as wrong:
+        sys.exit(f"the API server does not answer: {wrong}")
     except ApiException as refused:
         sys.exit(f"the API server refused {labels.CRD_NAME}: {refused.status} {refused.reason}")
     sys.stdout.write(said + "\n")
