@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from bazaar_operator import labels, manifests
 from bazaar_operator.api import Api, ApiError, Object
@@ -53,6 +53,11 @@ class Hands:
         self._applied: dict[tuple[str, str, str], Applied] = {}
         self._absent: dict[tuple[str, str, str], float] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
+
+    def forget(self) -> None:
+        """Look at every object again in the next pass, however lately it was applied."""
+        self._applied = {key: structs.replace(a, at=-RESYNC_S) for key, a in self._applied.items()}
+        self._absent.clear()
 
     async def act(self, seen: Observation, action: Action) -> bool:
         """Raises: ApiError, PeerError: it may have been carried out all the same."""
