@@ -26,7 +26,9 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         path = GOLDEN / f"{name}.yaml"
         plain = json.loads(json.dumps(list(objects)))
         if request.config.getoption("--golden"):
-            path.write_text(yaml.safe_dump_all(plain, sort_keys=False, width=100))
+            path.write_text(
+                yaml.safe_dump_all(plain, sort_keys=False, width=100, allow_unicode=True)
+            )
         assert plain == list(yaml.safe_load_all(path.read_text()))
 
     return compare

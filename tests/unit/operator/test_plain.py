@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from bazaar_operator import labels
+from bazaar_operator.__main__ import METRICS_PORT
+from bazaar_operator.status import PHASES, UPDATE_TO
 from tests.unit.operator.resources import assert_restricted
 
 ROOT = Path(__file__).parents[3]
@@ -99,3 +101,32 @@ def test_what_the_image_is_made_of_reaches_the_builder() -> None:
     assert copied == let_through
     for name in copied:
         assert (ROOT / name).exists()
+
+
+def test_the_operator_reads_every_variable_it_is_given() -> None:
+    container = documents(K8S / "base/operator.yaml")[0]["spec"]["template"]["spec"]["containers"][
+        0
+    ]
+    given = {variable["name"] for variable in container["env"]}
+    source = (ROOT / "operator/bazaar_operator/__main__.py").read_text()
+    read = set(re.findall(r'environment\.get\("(\w+)"', source))
+
+    assert given - {"OPERATOR_NAMESPACE"} == read
+    assert f"0.0.0.0:{container['ports'][0]['containerPort']}/healthz" in source
+    assert container["ports"][1]["containerPort"] == METRICS_PORT
+
+
+def test_the_page_lists_every_phase_with_its_deadline() -> None:
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE))
+    words = {0.0: "at once", float("inf"): "never"}
+
+    assert told == {
+        name: words.get(phase.deadline_s, f"{phase.deadline_s:.0f} s")
+        for name, phase in PHASES.items()
+    }
+
+
+def test_the_page_says_how_an_image_is_let_in() -> None:
+    assert f" {UPDATE_TO}=" in (ROOT / "docs/kubernetes.md").read_text()
+    assert UPDATE_TO in (ROOT / "operator/bazaar_operator/crd.yaml").read_text()
