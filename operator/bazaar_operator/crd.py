@@ -20,6 +20,7 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 import yaml
+from aiohttp import ClientError
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
@@ -76,13 +77,14 @@ async def apply(cluster: Definitions, *, timeout_s: float = 60.0) -> str:
     said = await _apply(cluster)
     polls = max(1, int(timeout_s / POLL_S))
     why = "it was deleted meanwhile"
-    for _ in range(polls):
+    for poll in range(polls):
+        if poll:
+            await asyncio.sleep(POLL_S)
         found = await cluster.get()
         if found is not None:
             why = _unestablished(found)
             if not why:
                 return said
-        await asyncio.sleep(POLL_S)
     raise NotEstablished(f"{labels.CRD_NAME} is not established after {timeout_s:.0f} s: {why}")
 
 
@@ -167,6 +169,12 @@ def main() -> None:
         said = asyncio.run(_run(options.timeout))
     except NotEstablished as wrong:
         sys.exit(str(wrong))
+    except config.ConfigException as wrong:
+        sys.exit(
+            f"no cluster: run it in a pod with a service account, or with KUBECONFIG ({wrong})"
+        )
+    except (ClientError, OSError) as wrong:
+        sys.exit(f"the API server does not answer: {wrong}")
     except ApiException as refused:
         sys.exit(f"the API server refused {labels.CRD_NAME}: {refused.status} {refused.reason}")
     sys.stdout.write(said + "\n")
