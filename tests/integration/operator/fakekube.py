@@ -30,6 +30,8 @@ KINDS = {
     "v1": {"pods": "Pod", "services": "Service", "events": "Event", "namespaces": "Namespace",
            "configmaps": "ConfigMap", "secrets": "Secret"},
     "apps/v1": {"statefulsets": "StatefulSet"},
+    "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
+    "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
     labels.API_VERSION: {labels.PLURAL: labels.KIND},
 }  # fmt: skip
 DROP = object()

@@ -106,3 +106,15 @@ async def test_deletion_ends_the_work_on_it() -> None:
 
         left = {key.plural for key in here.world.store.objects}
         assert left == {"events", "persistentvolumeclaims"}
+
+
+async def test_an_object_that_somebody_deleted_is_back_at_once() -> None:
+    async with cluster() as here, here.operator():
+        here.world.make(peers=1)
+        await here.until(here.is_running)
+        service = Key("services", "ns", "fair-client")
+
+        here.world.store.delete(service)
+        await here.until(lambda: service in here.world.store.objects, timeout_s=10)
+
+        assert "DriftRepaired" in here.world.events
