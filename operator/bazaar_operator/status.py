@@ -126,6 +126,10 @@ def _volumes(seen: Observation) -> dict[str, str]:
             if genesis and peer.state == "empty" and peer.volume:
                 found.setdefault(str(pod.ordinal), peer.volume)
     if seen.ring:
+        lives = {(m.id, m.incarnation): m for m in seen.ring.members}
+        for pod, peer in heard(seen.serving):  # members of the first hour are not named
+            if (pod.ordinal, peer.incarnation) in lives:
+                found.setdefault(str(pod.ordinal), peer.volume)
         found |= {str(m.id): m.volume for m in seen.ring.members if m.volume}
     return found
 

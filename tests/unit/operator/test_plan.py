@@ -50,7 +50,6 @@ def view(ordinal: int, members: tuple[Member, ...] = (), /, **changes: Any) -> P
 def pod(ordinal: int, peer: PeerView | None, **changes: Any) -> Pod:
     told: dict[str, Any] = {
         "revision": "new",
-        "ip": f"10.0.0.{ordinal}",
         "started": True,
         "ready": True,
     }
