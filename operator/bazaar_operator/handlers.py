@@ -18,6 +18,14 @@ from bazaar_operator import labels
 from bazaar_operator.loop import STUCK_S, Key, Loop
 
 CHILDREN = {labels.MANAGED_BY: labels.FIELD_MANAGER}
+OBJECTS = (
+    ("", "services"),
+    ("", "configmaps"),
+    ("policy", "poddisruptionbudgets"),
+    ("networking.k8s.io", "networkpolicies"),
+)
+"""Kinds that are watched only to put right what others do to them."""
+
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
@@ -42,7 +50,7 @@ def configure(settings: kopf.OperatorSettings, *, namespaced: bool) -> None:
     settings.posting.loggers = False
     settings.execution.default_backoff = 10
     settings.watching.chunk_size = 500
-    for kind in ("pods", "statefulsets"):
+    for kind in ("pods", "statefulsets", *(plural for _, plural in OBJECTS)):
         settings.watching.label_selectors[kind] = labels.MANAGED_SELECTOR
 
 
@@ -77,6 +85,13 @@ def register(
             raise kopf.PermanentError(f"the walk has not come round for {loops[0].age_s:.0f} s")
         return loops[0].age_s
 
+    _watch(registry, loops)
+    return registry
+
+
+def _watch(registry: kopf.OperatorRegistry, loops: list[Loop]) -> None:
+    """Wake the loop by whatever happens to a Bazaar or to what belongs to it."""
+
     @kopf.on.create(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
     @kopf.on.resume(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
     @kopf.on.update(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
@@ -90,4 +105,9 @@ def register(
         if name := body.metadata.labels.get(labels.BAZAAR):
             loops[0].wake(Key(namespace or "", name), "child")
 
-    return registry
+    async def touched(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+        if name := body.metadata.labels.get(labels.BAZAAR):
+            loops[0].wake(Key(namespace or "", name), "child", touched=True)
+
+    for group, plural in OBJECTS:
+        kopf.on.event(group, plural, labels=CHILDREN, registry=registry)(touched)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from bazaar_operator.status import PHASES
@@ -15,6 +23,7 @@ TRIGGERS = ("create", "update", "resume", "child", "timer")
 
 class Metrics:
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = of = CollectorRegistry()
         self.duration = Histogram(
             f"{PREFIX}_reconcile_duration_seconds", "One reconcile, by result and trigger",
@@ -25,10 +34,9 @@ class Metrics:
             f"{PREFIX}_reconcile", "Reconciles, by result and trigger",
             ["result", "trigger"], registry=of,
         )  # fmt: skip
-        for result in RESULTS:
-            for trigger in TRIGGERS:
-                self.duration.labels(result, trigger)
-                self.reconciles.labels(result, trigger)
+        for parts in product(RESULTS, TRIGGERS):
+            self.duration.labels(*parts)
+            self.reconciles.labels(*parts)
         ring = ["namespace", "name"]
         self.success = Gauge(
             f"{PREFIX}_reconcile_last_success_timestamp_seconds", "When one last succeeded",
