@@ -33,6 +33,8 @@ class Network:
         self.cut: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.joined: dict[tuple[int, int], bool] = {}
         self.last: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self.told: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        """When a process hears what became of a link: never in another order."""
         self.met: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         """Process on a machine → life → its highest boot met; forgotten when the process ends."""
         self.random = Dice(plan.seed, "network").random
@@ -100,7 +102,7 @@ class Network:
             for entry in world.heap
         ]
         heapify(world.heap)
-        for row in self.last.values():
+        for row in (*self.last.values(), *self.told.values()):
             row.update({target: min(at, usual) for target, at in row.items()})
 
     # ---- links ----
@@ -156,6 +158,7 @@ class Network:
             at = max(world.now + self.latency, self.last[event.peer][peer] + 1)
             if self.plan.fifo:
                 self.last[event.peer][peer] = at
+            at = self.told[event.peer][peer] = max(at, self.told[event.peer][peer] + 1)
             world.push(at, peer, world.hosts[peer].life, event)
 
     def died(self, peer: int) -> None:

@@ -88,9 +88,11 @@ class Schedule:
         reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
         stays = [h.id for h in world.hosts.values() if h.peer and not h.peer.leaving]
         hub = max(stays, key=lambda a: len(reach[a]), default=NOBODY)
-        if not all(
-            hub in voters and quorum.reached(voters, reach[hub]) for voters in self._counted()
-        ):
+        counted = self._counted()
+        # Who is no voter by everybody's count may learn that it is gone, and go: it counts nowhere.
+        sure = set(reach.get(hub, ())).intersection(*counted)
+        every = counted | self._on_the_way(counted)
+        if hub not in sure or not all(quorum.reached(voters, sure) for voters in every):
             return alive
         for a, b in cuts:
             world.network.set_cut(a, b, 1)
@@ -98,13 +100,17 @@ class Schedule:
         return []
 
     def _counted(self) -> set[tuple[PeerId, ...]]:
-        """Return the voters whom anybody counts over, now and on the way to the wish."""
-        hosts, size = self.world.hosts.values(), self.world.joining.lowest()
+        """Return the voters whom anybody counts over now, or would with every learner."""
+        hosts = self.world.hosts.values()
         peers = [host.peer for host in hosts if host.peer is not None]
         counted = {peer.voters for peer in peers}
-        counted |= {tuple(PeerId(m.id) for m in peer.members.members) for peer in peers}
+        return counted | {tuple(PeerId(m.id) for m in peer.members.members) for peer in peers}
+
+    def _on_the_way(self, counted: set[tuple[PeerId, ...]]) -> set[tuple[PeerId, ...]]:
+        """Return the voters that are left as the ring goes down to the wish."""
+        size = self.world.joining.lowest()
         largest = max(ordinal_of(voter) for voters in counted for voter in voters)
-        return counted | {
+        return {
             tuple(voter for voter in voters if ordinal_of(voter) < left)
             for voters in counted
             for left in range(size, largest + 1)
