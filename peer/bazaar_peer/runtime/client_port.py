@@ -18,10 +18,12 @@ from aiohttp.abc import AbstractAccessLogger
 from bazaar_peer.runtime import problems
 from bazaar_peer.runtime.api import Commands, routes
 from bazaar_peer.runtime.api_events import Events
+from bazaar_peer.runtime.api_log import LogView
 from bazaar_peer.runtime.api_reads import Reads
 from bazaar_peer.runtime.api_ring import RingView
 from bazaar_peer.runtime.api_session import Sessions
 from bazaar_peer.runtime.bodies import BATCH_BODY_MAX_BYTES
+from bazaar_peer.runtime.credential import TOKEN
 from bazaar_peer.runtime.openapi import document
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -61,12 +63,14 @@ def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Appli
         watch.cancel()
 
     app = web.Application(client_max_size=BATCH_BODY_MAX_BYTES)
+    app[TOKEN] = settings.token
     streams = [("GET", "/v1/events", events.get), ("GET", "/v1/session", Sessions(commands).get)]
     described_itself = [("GET", "/openapi.json", openapi)]
     for method, path, handler in [
         *routes(commands),
         *reads.routes(),
         *ring.routes(),
+        *LogView(peer, settings).routes(),
         *streams,
         *described_itself,
     ]:

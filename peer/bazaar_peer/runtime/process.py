@@ -33,6 +33,7 @@ from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
 from bazaar_peer.runtime.files import Damaged, DiskFull, Locked, Missing, VolumeError
 from bazaar_peer.runtime.joining import NotWanted, join
+from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.set_aside import finish_setting_aside, set_aside
 from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
 from bazaar_peer.runtime.stats import Stats
@@ -90,7 +91,7 @@ def open_or_join(settings: ProcessSettings) -> tuple[Volume, Recovered]:
 
 def archive_of(folder: Path, incarnation: int) -> Path:
     """Return where a life archives its segments: each counts them from 1 on."""
-    place = folder.with_name(f"{folder.name}.{incarnation}") if incarnation else folder
+    place = archive_place(folder, incarnation)
     place.mkdir(parents=True, exist_ok=True)
     return place
 

@@ -26,6 +26,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     port: int = 8600
     """Client port of peer 0; peer i has port + i."""
     peer_port_offset: int = 1000
+    token: str = ""
+    """Who shows it may change the ring (docs/http.md); empty: everybody."""
     election: str = "ring"
     timing: Timing = Timing()
     role: str = ""

@@ -1,0 +1,50 @@
+"""Who may change the ring: whoever shows its token (DESIGN §2.8); everybody may trade and read.
+
+Peers show each other what is derived from the token, so that the token itself never crosses the
+network between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from aiohttp import web
+
+from bazaar_peer.runtime.problems import Problem
+
+TOKEN = web.AppKey("token", str)
+"""The application's token; empty: everybody on this machine may do everything."""
+SCHEME = "Bearer "
+
+
+def is_admin(request: web.Request) -> bool:
+    """Tell whether the request shows the token."""
+    token = request.app[TOKEN]
+    shown = request.headers.get("Authorization", "")
+    return not token or hmac.compare_digest(
+        shown.encode("utf-8", "surrogateescape"), (SCHEME + token).encode()
+    )
+
+
+def authorize_admin(request: web.Request) -> None:
+    """Let only those through that show the token.
+
+    Raises:
+        Problem: 401.
+    """
+    if not is_admin(request):
+        raise Problem(
+            401,
+            "this changes the ring: show its token, as `Authorization: Bearer TOKEN`",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def admin_headers(token: str) -> dict[str, str]:
+    return {"Authorization": SCHEME + token} if token else {}
+
+
+def between_peers(token: str) -> str:
+    """Derive what peers show each other."""
+    return hmac.digest(token.encode(), b"between peers", hashlib.sha256).hex() if token else ""
