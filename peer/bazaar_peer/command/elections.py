@@ -59,10 +59,14 @@ class Elections:
 
     def read(self) -> list[dict[str, int | str | float]]:
         """Read what is new; return the elections that ended since the last call."""
-        events = [event for tail in self.tails for line in tail.lines() if (event := parse(line))]
-        events = [event for event in events if event.get("mono_ns", "").isdigit()]
+        lines = [line for tail in self.tails for line in tail.lines()]
+        return self.take([event for line in lines if (event := parse(line))])
+
+    def take(self, events: list[dict[str, str]]) -> list[dict[str, int | str | float]]:
+        """Take events of several peers of one machine, in any order; return as `read` does."""
+        timed = [event for event in events if event.get("mono_ns", "").isdigit()]
         before = len(self.found)
-        for event in sorted(events, key=lambda event: int(event["mono_ns"])):
+        for event in sorted(timed, key=lambda event: int(event["mono_ns"])):
             self._take(event)
         return self.found[before:]
 

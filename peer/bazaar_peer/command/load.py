@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from bazaar_peer.command.attempts import Call, Target, UrlError, attempt
-from bazaar_peer.command.tally import Tally
+from bazaar_peer.command.tally import GAP_MS, Tally
 from bazaar_peer.market.commands import QUANTITY_MAX
 
 ATTEMPT_S, DEADLINE_S = 1.0, 10.0
@@ -46,6 +46,7 @@ class Options:
     rate: float
     seconds: float
     item: str = "salt"
+    gap_ms: float = GAP_MS
     acknowledged: str = ""
     """A file; `-` is standard output; empty: nowhere."""
 
@@ -56,7 +57,7 @@ class Load:
     def __init__(self, options: Options, listed: IO[str] | None) -> None:
         self.options = options
         self.client = f"load-{secrets.token_hex(4)}"
-        self.tally = Tally()
+        self.tally = Tally(gap_ms=options.gap_ms)
         self._targets = [Target.of(url) for url in options.urls]
         self._listed = listed
         self._stopped = asyncio.Event()

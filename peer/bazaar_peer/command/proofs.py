@@ -66,6 +66,9 @@ def load(
         str, typer.Option(help="Write `client key` of what was acknowledged there; - prints it.")
     ] = "",
     item: Annotated[str, typer.Option(help="What is bought; it is put on offer first.")] = "salt",
+    gap_ms: Annotated[
+        float, typer.Option(min=1, help="List times so long without an answered order.")
+    ] = 100.0,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 if any failed.")] = False,
 ) -> None:
     """Order at a rate, whatever happens to the ring, and tell what came of it.
@@ -76,7 +79,12 @@ def load(
     from bazaar_peer.command import load as loading  # noqa: PLC0415 - only this command needs it
 
     options = loading.Options(
-        urls=url, rate=rate, seconds=seconds, item=item, acknowledged=acknowledged
+        urls=url,
+        rate=rate,
+        seconds=seconds,
+        item=item,
+        gap_ms=gap_ms,
+        acknowledged=acknowledged,
     )
     try:
         tally = loading.load(options)

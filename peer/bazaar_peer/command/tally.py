@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 GAP_MS = 100.0
+"""Gaps of more than this are listed."""
 GAPS_MAX = 10_000
 FAILURES_MAX = 100
 
@@ -29,6 +30,7 @@ class Tally:
 
     began: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.time)
+    gap_ms: float = GAP_MS
     sent: int = 0
     acknowledged: int = 0
     failed: int = 0
@@ -78,7 +80,7 @@ class Tally:
     def _gap(self, now: float) -> None:
         gap_ms = (now - self._answered) * 1e3
         self._longest = max(self._longest, gap_ms)
-        if gap_ms > GAP_MS and len(self.gaps) < GAPS_MAX:
+        if gap_ms > self.gap_ms and len(self.gaps) < GAPS_MAX:
             self.gaps.append({"began": self.wall(self._answered), "ms": round(gap_ms, 1)})
 
     def told(self) -> dict[str, object]:
