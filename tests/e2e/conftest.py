@@ -3,9 +3,9 @@
     make e2e         three drills of a kind
     make e2e-full    a hundred
 
-E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is the
-number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder for figures and for what a
-failed test leaves, DOCKER_BUILD_FLAGS what `docker build` is given, KIND_NODE_IMAGE the node image.
+E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is
+the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of figures and of what
+failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE to `kind create`.
 """
 
 from __future__ import annotations

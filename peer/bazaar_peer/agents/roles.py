@@ -6,6 +6,8 @@ import re
 from enum import StrEnum
 from random import Random
 
+COUNTS = re.compile(r"buyers=([0-9]{1,6}),sellers=([0-9]{1,6})")
+
 
 class Role(StrEnum):
     BUYER = "buyer"
@@ -35,7 +37,7 @@ def assign_roles(spec: str, peers: int, seed: int) -> list[Role]:
         return [Role.BOTH] * peers
     if spec == "random":
         return _draw(peers, Random(seed))  # noqa: S311 (roles are no secret)
-    counts = re.fullmatch(r"buyers=([0-9]{1,6}),sellers=([0-9]{1,6})", spec)
+    counts = COUNTS.fullmatch(spec)
     if counts is None:
         raise ValueError(
             f"roles {spec!r} are not understood: write `both`, `random`,"
@@ -48,6 +50,20 @@ def assign_roles(spec: str, peers: int, seed: int) -> list[Role]:
             f" {peers} peers: the counts must add up to {peers}"
         )
     return [Role.BUYER] * buyers + [Role.SELLER] * sellers
+
+
+def role_of(spec: str, peer: int, peers: int, seed: int) -> Role:
+    """Return one peer's role in a ring that began with so many; who came later does both.
+
+    Counts fit a ring of any size here: they name the first peers, and the others do both.
+
+    Raises:
+        ValueError: as `assign_roles`.
+    """
+    counts = COUNTS.fullmatch(spec)
+    named = int(counts[1]) + int(counts[2]) if counts else peers
+    roles = assign_roles(spec, named, seed)
+    return roles[peer] if peer < len(roles) else Role.BOTH
 
 
 def _draw(peers: int, prng: Random) -> list[Role]:

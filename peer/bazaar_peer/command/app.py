@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bazaar_peer.command import client, local, proofs, views
+from bazaar_peer.command import client, local, proofs, serve, views
 from bazaar_peer.command.options import URL, Json, Url, fail, show
 
 app = typer.Typer(
@@ -92,6 +92,9 @@ def key_header(key: str | None, client_name: str | None) -> dict[str, str]:
 
 
 Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harmless.")]
+
+
+app.command(hidden=True)(serve.serve)
 
 
 @app.command(epilog="Examples:  bazaar scale 9 --data ./ring  ·  bazaar scale 3 --data ./ring")

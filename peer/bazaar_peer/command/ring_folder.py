@@ -21,10 +21,9 @@ from pathlib import Path
 import msgspec
 
 from bazaar_peer.core.admission import PEERS_MAX
-from bazaar_peer.core.journal import store
-from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored
+from bazaar_peer.core.messages import Stored
 from bazaar_peer.core.types import Limits
-from bazaar_peer.market.commands import MarketSettings, encode_settings
+from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.volume import Identity, format_volume
 
 
@@ -139,14 +138,7 @@ class RingFolder:
 
     def genesis(self) -> Stored:
         """Return the first record, the same on every volume."""
-        made = self.made
-        members = MembersChanged(
-            tuple(Member(peer) for peer in range(made.peers)),
-            made.ring,
-            made.limits,
-            encode_settings(MarketSettings(commission_bp=made.commission_bp)),
-        )
-        return store(Record(0, 1, 0, 0, {}, [members]), b"")
+        return genesis(self.made.ring, self.made.peers, self.made.commission_bp, self.made.limits)
 
 
 def open_ring(path: Path) -> RingFolder | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bazaar_peer.core.trader import Trader
 
 NEVER: Nanos = 1 << 62
+PREFERRED_MAX = 8
 
 
 class HandOver:
@@ -25,6 +26,8 @@ class HandOver:
     def __init__(self, peer: Peer, trader: Trader) -> None:
         self.peer = peer
         self.trader = trader
+        self.preferred = 0
+        """So often this peer gave way to the highest id: a flapping one is waited for longer."""
         self.stop()
 
     def stop(self) -> None:
@@ -34,6 +37,8 @@ class HandOver:
         self.until: Nanos = NEVER
         self.named = False
         self.tried: list[PeerId] = []
+        self.preferred_at: Nanos = NEVER
+        """Since when the highest id has kept up."""
 
     def begin(self, wish: PeerId) -> None:
         """Start to hand over, to `wish` if it is a voter that can be reached."""
@@ -43,6 +48,28 @@ class HandOver:
         self.closed, self.wish, self.tried = True, wish, []
         peer.note("hand_over", epoch=self.trader.epoch, wish=wish)
         self._choose()
+
+    def prefer(self) -> None:
+        """Hand over to the highest id, if that is wished, once it has kept up for a while."""
+        peer = self.peer
+        highest = max(peer.voters, key=ordinal_of)
+        progress = self.trader.progress.get(highest)
+        keeps_up = (
+            peer.settings.preempt
+            and ordinal_of(highest) > ordinal_of(peer.me)
+            and highest in peer.linked
+            and progress is not None
+            and progress.match >= peer.commit
+            and not peer.state.sessions.admission.leaves_out(highest)
+        )
+        if not keeps_up:
+            self.preferred_at = NEVER
+        elif self.preferred_at == NEVER:
+            self.preferred_at = peer.now
+        elif peer.now - self.preferred_at > peer.timing.heartbeat_timeout << self.preferred:
+            self.preferred_at = NEVER
+            self.preferred = min(self.preferred + 1, PREFERRED_MAX)
+            self.begin(highest)
 
     def _choose(self) -> None:
         """Take the wish, or the most caught up, highest id among equals; else open again."""

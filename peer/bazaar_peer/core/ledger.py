@@ -42,6 +42,8 @@ class Ledger:
     keep_index: int
     checkpoint_bytes: int
     grown_bytes: int
+    saved_at: Nanos
+    """When the newest checkpoint was begun, or this process."""
     saving: bool
     backlog: bool
     was_member: bool
@@ -140,16 +142,20 @@ class Ledger:
     def _maybe_checkpoint(self, stored: msg.Stored) -> None:
         """Begin a checkpoint every so many entries, peers in turn, and not more than is worth it.
 
+        Or at the interval, if one is set: what a start reads is bounded in time, too.
+
         Writing the state costs as much as its size: a checkpoint that waits until the journal has
         grown by the size of the last one costs a constant share of the work.
         """
         self.grown_bytes += len(stored.blob)
         every = self.settings.checkpoint_entries
         turn = every * ordinal_of(self.me) // max(1, len(self.voters))
-        if (stored.last + turn) // every == (stored.first - 1 + turn) // every:
+        interval = self.settings.checkpoint_interval
+        late = 0 < interval <= self.now - self.saved_at
+        if not late and (stored.last + turn) // every == (stored.first - 1 + turn) // every:
             return
-        if not self.saving and self.grown_bytes >= self.checkpoint_bytes:
-            self.saving, self.grown_bytes = True, 0
+        if not self.saving and (late or self.grown_bytes >= self.checkpoint_bytes):
+            self.saving, self.grown_bytes, self.saved_at = True, 0, self.now
             state = self.state
             self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
 

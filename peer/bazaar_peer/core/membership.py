@@ -176,11 +176,15 @@ class Membership:
         )
 
     def _alive(self) -> set[PeerId]:
-        """Return who answered within the heartbeat timeout, this peer included (R10)."""
-        since = self.peer.now - self.peer.timing.heartbeat_timeout
-        progress = self.trader.progress
-        answered = (p for p, known in progress.items() if known.round and known.accepted_at > since)
-        return {self.peer.me, *answered}
+        """Return who is linked and answered within the heartbeat timeout, this peer too (R10)."""
+        peer = self.peer
+        since = peer.now - peer.timing.heartbeat_timeout
+        answered = (
+            other
+            for other, known in self.trader.progress.items()
+            if other in peer.linked and known.round and known.accepted_at > since
+        )
+        return {peer.me, *answered}
 
 
 def _voters(change: MembersChanged) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EXCLUDED_ROUNDS = 3
 FAILED_MAX = 4
+GIVE_WAY = 2
+"""Election timeouts: who promised has waited for one, and has one more for itself."""
 PATIENCE = 3
 """Election timeouts without a trader after which a peer polls, whatever tokens come by (N4, N8).
 
@@ -61,6 +63,14 @@ class Nominator(Polls):
     def restart_timer(self) -> None:
         """Somebody else is getting on with it: wait an election timeout more (N8)."""
         self.quiet_until = self.peer.now + self.peer.timing.heartbeat_timeout
+
+    def give_way(self) -> None:
+        """By the own journal this peer reaches a majority, but others are needed: they go first.
+
+        Each time that it stands, who promises waits for it; and one of those reaches more (N8).
+        """
+        wait = GIVE_WAY * self.peer.timing.heartbeat_timeout
+        self.quiet_until = max(self.quiet_until, self.peer.now + wait)
 
     def on_promised(self, nominee: PeerId) -> None:
         """What was gathered is void now: to stand, or nominate, would undo who got the promise."""

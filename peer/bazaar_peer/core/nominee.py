@@ -125,10 +125,8 @@ class Nominee:
             return  # copying; another best is chosen when that ends
         voters = self.electorate(owner)
         if not quorum.reached(voters, {peer.me, *self.promises}):
-            unasked = tuple(v for v in voters if v != peer.me and v not in self.whom)
-            if unasked:  # the best journal names more voters than the own (R9)
-                peer.note("widened", epoch=self.epoch, voters=len(voters))
-                self.ask(unasked)
+            if owner != peer.me:
+                self._widen(voters)
             return
         if peer.me not in voters:
             self.fail("no voter any more, by the best journal")
@@ -137,6 +135,18 @@ class Nominee:
             self._reign()
         else:
             self.fetch_from(owner)
+
+    def _widen(self, voters: tuple[PeerId, ...]) -> None:
+        """Ask the voters, too, that the best journal names and the own does not (R9)."""
+        peer = self.peer
+        if not quorum.reached(voters, {peer.me, *self.promises, *peer.linked}):
+            self.fail("too few of the voters that the best journal names are reached")
+            peer.nominator.give_way()
+            return
+        unasked = tuple(v for v in voters if v != peer.me and v not in self.whom)
+        if unasked:
+            peer.note("widened", epoch=self.epoch, voters=len(voters))
+            self.ask(unasked)
 
     def fetch_from(self, owner: PeerId) -> None:
         """Ask the best journal's owner for what lies behind the own end (R8)."""

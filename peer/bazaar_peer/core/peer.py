@@ -114,7 +114,7 @@ class Peer(Ledger):
         self.saving = False
         self.checkpoint_bytes = sum(len(part) for part in recovered.parts)
         """Size of the last checkpoint: the next waits until the journal has grown by as much."""
-        self.grown_bytes = 0
+        self.grown_bytes, self.saved_at = 0, self.now
         self.keep_index = 0
 
     def _make_parts(self) -> None:

@@ -128,6 +128,7 @@ class Trader(Replication):
             peer.copying.expire()
             self._part()
             self.membership.advance()
+            self.hand_over.prefer()
             why = self._failing(timeout)
             if why:
                 peer.broadcast(msg.SteppedDown(self.epoch))

@@ -98,7 +98,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Submissions that a trader or nominee queues at most."""
     ingress_max: int = 8192
     """Requests that one peer has under way at most; one more is answered 429."""
+    preempt: bool = False
+    """The highest id is to trade whenever it can (N5): a trader below it hands over."""
     checkpoint_entries: int = 20_000
+    checkpoint_interval: Nanos = 0
+    """A checkpoint at least so often while there is something new; 0: by entries alone."""
     journal_max_bytes: int = 256 * 1024 * 1024
     """Journal kept for a slow follower at most; it copies a checkpoint beyond that (C1)."""
     chunk_bytes: int = 256 * 1024

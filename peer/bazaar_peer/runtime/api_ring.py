@@ -13,9 +13,11 @@ from bazaar_peer.core.admission import Join, Size
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.records import JOIN, SET_SIZE, Member
-from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, name_of, ordinal_of
+from bazaar_peer.core.types import NOBODY, PeerId, name_of, ordinal_of
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
+from bazaar_peer.runtime.api_peer import member_told
 from bazaar_peer.runtime.bodies import Admission, Resignation, Wish, body_of
+from bazaar_peer.runtime.credential import authorize_admin
 from bazaar_peer.runtime.problems import Problem, problem_of, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -65,10 +67,7 @@ class RingView:
     def _row(self, member: Member) -> dict[str, Any]:
         peer, mine = self.peer, member.id == self.peer.me
         row: dict[str, Any] = {
-            "id": ordinal_of(member.id),
-            "incarnation": incarnation_of(member.id),
-            "voter": member.voter,
-            "volume": member.volume,
+            **member_told(member),
             "url": self.settings.client_url(ordinal_of(member.id)),
             "suspected": not mine and PeerId(member.id) not in peer.linked,
         }
@@ -90,7 +89,7 @@ class RingView:
 
     async def members(self, request: web.Request) -> web.Response:
         """Wish for a size: the trader goes there, one member at a time (R10)."""
-        authorize(request)
+        authorize_admin(request)
         wish = await body_of(request, _wish)
         told = await self._noted(request, SET_SIZE, Size(wish.size, wish.generation))
         if told["outcome"] == "older_generation":
@@ -99,7 +98,7 @@ class RingView:
 
     async def admit(self, request: web.Request) -> web.Response:
         """Note that a volume asks for a place (R14); asking again does no harm."""
-        authorize(request)
+        authorize_admin(request)
         asks = await body_of(request, _admission)
         return self._answer(await self._noted(request, JOIN, Join(asks.ordinal, asks.volume)))
 
@@ -120,7 +119,7 @@ class RingView:
 
     async def resign(self, request: web.Request) -> web.Response:
         """Hand the reign over (R11); only the trader can."""
-        authorize(request)
+        authorize_admin(request)
         given = await body_of(request, _resignation) if request.can_read_body else Resignation()
         if not self.peer.is_trader:
             raise Problem(409, self._not_trader())

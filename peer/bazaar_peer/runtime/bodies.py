@@ -88,6 +88,12 @@ class Admission(_Body, frozen=True):
     volume: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
 
 
+class Formatting(Admission, frozen=True):
+    """An empty volume that is to be a first one of its ring."""
+
+    ring: Token
+
+
 class Resignation(_Body, frozen=True):
     successor: Annotated[int, Meta(ge=0, le=0xFFFF)] | UnsetType = UNSET
 

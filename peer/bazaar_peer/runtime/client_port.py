@@ -19,6 +19,7 @@ from bazaar_peer.runtime import problems
 from bazaar_peer.runtime.api import Commands, routes
 from bazaar_peer.runtime.api_events import Events
 from bazaar_peer.runtime.api_log import LogView
+from bazaar_peer.runtime.api_peer import PeerView
 from bazaar_peer.runtime.api_reads import Reads
 from bazaar_peer.runtime.api_ring import RingView
 from bazaar_peer.runtime.api_session import Sessions
@@ -46,8 +47,10 @@ STALL_S = SLOW_S * BEHIND_MAX
 AGAIN_S = 0.05
 
 
-def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Application:
-    """Build the application: every path of openapi.py."""
+def make_app(
+    driver: Driver, peer: Peer, settings: ProcessSettings, volume: str = ""
+) -> web.Application:
+    """Build the application: every path of openapi.py. `volume`: the own volume's name."""
     commands, events = Commands(driver, peer, settings.ring), Events(peer)
     reads = Reads(driver, peer, settings, commands)
     ring = RingView(driver, peer, settings, commands)
@@ -71,6 +74,7 @@ def make_app(driver: Driver, peer: Peer, settings: ProcessSettings) -> web.Appli
         *reads.routes(),
         *ring.routes(),
         *LogView(peer, settings).routes(),
+        *PeerView(peer, settings, volume).routes(),
         *streams,
         *described_itself,
     ]:

@@ -38,7 +38,11 @@ class Locked(VolumeError):  # noqa: N818
 
 
 class WrongRing(VolumeError):  # noqa: N818
-    pass
+    """`found` is the ring and the ordinal that the volume is of."""
+
+    def __init__(self, sentence: str, found: tuple[str, int]) -> None:
+        super().__init__(sentence)
+        self.found = found
 
 
 class Damaged(VolumeError):  # noqa: N818

@@ -3,6 +3,8 @@
 It has no vote and no life yet. It takes a random name, durably, and asks whoever serves to be
 noted under it; once *committed* members name it, it is formatted as the life that they gave it,
 and copies the state as a learner. Asking twice, or several peers, does no harm: the name decides.
+In a cluster it may also be formatted as a first one of its ring (waiting.py), and gives that some
+time while its place is still that of a first one.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,20 @@ import aiohttp
 
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.types import Limits, incarnation_of, ordinal_of, peer_id
+from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
 from bazaar_peer.runtime.set_aside import set_aside
-from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
+from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.runtime.volume import Identity, format_volume, holds_data, lock_folder
+from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.joining")
 
 ASK_S = 0.5
 """Between two rounds of asking."""
 ANSWER_S = 2.0
+PATIENCE_S = 5.0
+"""So long a volume of a ring that is being made waits to be formatted, before it asks."""
 BODY_MAX_BYTES = 1 << 20
 
 
@@ -45,45 +53,96 @@ def name_of_volume(path: Path, files: Files | None = None) -> str:
     return files.read(file).decode()
 
 
-async def join(path: Path, ring: str, ordinal: int, urls: Sequence[str]) -> None:
+async def join(settings: ProcessSettings, waiting: Waiting, *, damaged: str = "") -> None:
     """Ask until committed members name this volume, then format it as their member.
 
     A damaged volume stays where it is until then: it may be what `bazaar recover` needs.
 
     Raises:
-        NotWanted: the ring is smaller.
+        Locked: another process has the volume.
+        NotWanted: the ring is smaller; in a cluster the peer waits until it is not.
     """
-    volume = name_of_volume(path)
-    log.info("asks_to_join", extra={"fields": {"ordinal": ordinal, "volume": volume}})
-    limit = aiohttp.ClientTimeout(total=ANSWER_S)
-    async with aiohttp.ClientSession(timeout=limit) as http:
-        while True:
-            for url in urls:
-                members = await _ask(http, url, ring, ordinal, volume)
-                if members is not None:
-                    _format(path, ring, ordinal, volume, members)
-                    return
-            await asyncio.sleep(ASK_S)
-
-
-async def _ask(
-    http: aiohttp.ClientSession, url: str, ring: str, ordinal: int, volume: str
-) -> MembersChanged | None:
-    """See whether one peer's applied members name the volume; if not, have it noted there."""
+    path = Path(settings.volume)
+    lock = lock_folder(path)
     try:
-        seen = await _json(http.get(f"{url}/v1/ring"))
-        if seen.get("ring") != ring:
-            return None
-        members = members_of(seen)
-        if any(member.volume == volume for member in members.members):
-            return members
-        body = {"ordinal": ordinal, "volume": volume}
-        told = await _json(http.post(f"{url}/v1/admit", json=body))
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
-        return None  # it is down, or no peer: the others are asked, and it is again later
-    if told.get("outcome") == "not_wanted":
-        raise NotWanted(f"the ring has {told.get('size')} peers, and no place for peer {ordinal}")
-    return None
+        asks = _Asks(settings, waiting, name_of_volume(path), damaged)
+        log.info("asks_to_join", extra={"fields": {"volume": asks.volume}})
+        await asks.run()
+        if not waiting.formatted.is_set():
+            _format(path, settings, asks.volume, asks.members)
+    finally:
+        os.close(lock)
+
+
+class _Asks:
+    """One volume's rounds of asking; `members` are the ones that name it, in the end."""
+
+    members: MembersChanged
+
+    def __init__(
+        self, settings: ProcessSettings, waiting: Waiting, volume: str, damaged: str
+    ) -> None:
+        self.settings, self.waiting, self.volume, self.damaged = settings, waiting, volume, damaged
+        self.patient_until = time.monotonic() + PATIENCE_S if settings.in_cluster else 0.0
+        others = (i for i in range(settings.peers) if i != settings.me)
+        self.urls = [settings.client_url(i) for i in others]
+
+    async def run(self) -> None:
+        """Return when committed members name the volume, or when it was formatted meanwhile."""
+        limit = aiohttp.ClientTimeout(total=ANSWER_S)
+        headers = admin_headers(self.settings.token)
+        async with aiohttp.ClientSession(timeout=limit, headers=headers) as http:
+            self._tell()
+            while not await self._round(http):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.waiting.formatted.wait(), ASK_S)
+
+    async def _round(self, http: aiohttp.ClientSession) -> bool:
+        for url in self.urls:
+            try:
+                named = await self._ask(http, url)
+            except NotWanted as answer:
+                if not self.settings.in_cluster:
+                    raise
+                self.waiting.tell("unwanted", str(answer), volume=self.volume)
+                return self.waiting.formatted.is_set()
+            if named or self.waiting.formatted.is_set():
+                return True
+        return self.waiting.formatted.is_set()
+
+    async def _ask(self, http: aiohttp.ClientSession, url: str) -> bool:
+        """See whether one peer's applied members name the volume; if not, have it noted there."""
+        settings = self.settings
+        try:
+            seen = await _json(http.get(f"{url}/v1/ring"))
+            if seen.get("ring") != settings.ring:
+                return False
+            self.members = members_of(seen)
+            if any(member.volume == self.volume for member in self.members.members):
+                return True
+            if self._first() and time.monotonic() < self.patient_until:
+                return False
+            body = {"ordinal": settings.me, "volume": self.volume}
+            told = await _json(http.post(f"{url}/v1/admit", json=body))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+            return False  # it is down, or no peer: the others are asked, and it is again later
+        if told.get("outcome") == "not_wanted":
+            size = told.get("size")
+            raise NotWanted(f"the ring has {size} peers, and no place for peer {settings.me}")
+        self._tell()
+        return False
+
+    def _first(self) -> bool:
+        """Tell whether the place is still that of a first volume, which may come to be this one."""
+        first = Member(peer_id(self.settings.me, 0))
+        return not self.damaged and first in self.members.members
+
+    def _tell(self) -> None:
+        if self.damaged:
+            self.waiting.tell("damaged", self.damaged, volume=self.volume)
+        else:
+            why = "its volume is empty: it has no vote before the ring has let it in"
+            self.waiting.tell("empty", why, volume=self.volume)
 
 
 async def _json(request: Any) -> dict[str, Any]:
@@ -107,12 +166,12 @@ def members_of(seen: dict[str, Any]) -> MembersChanged:
     return MembersChanged(members, str(seen["ring"]), Limits(), b"", retired)
 
 
-def _format(path: Path, ring: str, ordinal: int, volume: str, members: MembersChanged) -> None:
+def _format(path: Path, settings: ProcessSettings, volume: str, members: MembersChanged) -> None:
     life = next(member.id for member in members.members if member.volume == volume)
-    if ordinal_of(life) != ordinal:
-        raise ValueError(f"volume {volume} is peer {ordinal_of(life)}'s, not peer {ordinal}'s")
+    if ordinal_of(life) != settings.me:
+        raise ValueError(f"volume {volume} is peer {ordinal_of(life)}'s, not peer {settings.me}'s")
     if holds_data(path):
         set_aside(path, "damaged")
-    format_volume(path, Identity(ring, ordinal, incarnation_of(life), volume), members)
-    (path / "asks").unlink()
-    log.info("joined", extra={"fields": {"ordinal": ordinal, "incarnation": incarnation_of(life)}})
+    identity = Identity(settings.ring, settings.me, incarnation_of(life), volume)
+    format_volume(path, identity, members)
+    log.info("joined", extra={"fields": {"incarnation": incarnation_of(life)}})

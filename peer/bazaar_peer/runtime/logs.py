@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,10 +44,12 @@ def _plain(value: object) -> str:
     return text if PLAIN.fullmatch(text) else json.dumps(text)
 
 
-def to_file(path: Path, peer: int, *, as_json: bool, level: str = "INFO") -> None:
-    """Send this process's log to a file, appended to what earlier boots wrote."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+def start(path: Path | None, peer: int, *, as_json: bool, level: str = "INFO") -> None:
+    """Send this process's log to a file, behind what earlier boots wrote, or to stdout."""
+    handler: logging.Handler = logging.StreamHandler(sys.stdout)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path)
     handler.setFormatter(Lines(peer, as_json=as_json))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)

@@ -24,6 +24,7 @@ TYPES: list[Any] = [
     bodies.Resignation,
     bodies.Wish,
     bodies.Admission,
+    bodies.Formatting,
     bodies.Frame,
     market.Result,
 ]
@@ -215,7 +216,7 @@ PATHS: Json = {
         "post": _operation(
             "Wish for a size; the ring goes there one member at a time.",
             parameters=COMMON,
-            errors=COMMAND_ERRORS,
+            errors=(401, *COMMAND_ERRORS),
             body="Wish",
         )
     },
@@ -223,15 +224,26 @@ PATHS: Json = {
         "post": _operation(
             "Note that an empty volume asks for a place in the ring.",
             parameters=COMMON,
-            errors=COMMAND_ERRORS,
+            errors=(401, *COMMAND_ERRORS),
             body="Admission",
+        )
+    },
+    "/v1/peer": {
+        "get": _operation("What this one peer is.", parameters=[], errors=()),
+    },
+    "/v1/format": {
+        "post": _operation(
+            "Make an empty volume a first one of its ring; one that serves answers the same.",
+            parameters=[],
+            errors=(400, 401, 408, 409, 413, 415),
+            body="Formatting",
         )
     },
     "/v1/resign": {
         "post": _operation(
             "Hand the reign over.",
             parameters=[],
-            errors=(400, 408, 409, 413, 415),
+            errors=(400, 401, 408, 409, 413, 415),
             body="Resignation",
             success=202,
         )

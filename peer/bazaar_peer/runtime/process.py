@@ -1,7 +1,8 @@
 """One peer's process: `python -m bazaar_peer.runtime.process SETTINGS` (one JSON argument).
 
 SIGTERM leaves well: hand over, answer what was taken, go (R11). SIGINT ends at once, cleanly: it
-is how `bazaar up` ends a whole ring, where there is nobody to hand over to.
+is how `bazaar up` ends a whole ring, where there is nobody to hand over to. In a cluster a process
+outlives the lives of its peer: who was removed waits, unready, until it is wanted again.
 """
 
 from __future__ import annotations
@@ -29,71 +30,41 @@ from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
+from bazaar_peer.runtime.credential import between_peers
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
-from bazaar_peer.runtime.files import Damaged, DiskFull, Locked, Missing, VolumeError
-from bazaar_peer.runtime.joining import NotWanted, join
-from bazaar_peer.runtime.log_files import archive_place
-from bazaar_peer.runtime.set_aside import finish_setting_aside, set_aside
+from bazaar_peer.runtime.files import DiskFull, VolumeError
+from bazaar_peer.runtime.joining import NotWanted
+from bazaar_peer.runtime.opening import opened
+from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
 from bazaar_peer.runtime.stats import Stats
 from bazaar_peer.runtime.store import VolumeStore
 from bazaar_peer.runtime.trading import Trading
 from bazaar_peer.runtime.transport import TcpTransport
-from bazaar_peer.runtime.volume import Identity, Layout
+from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.process")
 
 EXIT_DAMAGED = 65
 EXIT_LOCKED = 75
-LOCK_RETRY_S = 0.2
 PARENT_LOOK_S = 1.0
 
 
-def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
-    """Open the volume and read it, waiting for a process that still holds it (K1)."""
-    path, told = Path(settings.volume), False
-    layout = Layout(reserve_bytes=settings.reserve_bytes)
-    while True:
-        try:
-            finish_setting_aside(path)
-            volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
-        except Locked as wait:
-            if not told:
-                log.warning("waiting_for_volume", extra={"fields": {"why": str(wait)}})
-            told = True
-            time.sleep(LOCK_RETRY_S)
-            continue
-        if settings.archive:
-            volume.archive = archive_of(Path(settings.archive), volume.identity.incarnation)
-        try:
-            return volume, volume.recover()
-        except BaseException:
-            volume.close()
-            raise
+class Asked:
+    """What this process was asked to do, however many lives ago: to end now, or to leave well."""
 
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now, self.leave = asyncio.Event(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, self.now.set)
+        loop.add_signal_handler(signal.SIGTERM, self.leave.set)
 
-def open_or_join(settings: ProcessSettings) -> tuple[Volume, Recovered]:
-    """Open the volume; one that is lost or damaged joins the ring anew, without a vote (R14).
-
-    Raises:
-        VolumeError: it is another ring's, or another peer's.
-        NotWanted: the ring has no place for this peer.
-    """
-    try:
-        return open_volume(settings)
-    except (Missing, Damaged) as lost:
-        log.warning("volume_lost", extra={"fields": {"why": str(lost)}})
-    others = [settings.client_url(i) for i in range(settings.peers) if i != settings.me]
-    uvloop.run(join(Path(settings.volume), settings.ring, settings.me, others))
-    return open_volume(settings)
-
-
-def archive_of(folder: Path, incarnation: int) -> Path:
-    """Return where a life archives its segments: each counts them from 1 on."""
-    place = archive_place(folder, incarnation)
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    def waits(self) -> list[asyncio.Task[Any]]:
+        """Return tasks of which one is done once the process is to end; caller duty: cancel."""
+        loop = asyncio.get_running_loop()
+        ends = (self.now.wait(), self.leave.wait(), _parent_gone())
+        return [loop.create_task(end) for end in ends]
 
 
 class Process:
@@ -109,7 +80,9 @@ class Process:
             ring=settings.ring,
             timing=settings.timing,
             election=settings.election,
+            preempt=settings.preempt,
             checkpoint_entries=settings.checkpoint_entries,
+            checkpoint_interval=settings.checkpoint_interval,
         )
         jitter = partial(random.getrandbits, 31)
         self.peer = Peer(core, Market, recovered, jitter, time.monotonic_ns())
@@ -117,7 +90,8 @@ class Process:
             ring=settings.ring,
             life=life,
             boot=recovered.hard.boot + 1,
-            address=settings.peer_address(settings.me),
+            address=settings.own_address,
+            credential=between_peers(settings.token),
         )
         self.transport = TcpTransport(
             speaker,
@@ -127,14 +101,13 @@ class Process:
         )
         self.driver = Driver(self.peer, self.transport, VolumeStore(volume))
 
-    async def run(self) -> int:
+    async def run(self, asked: Asked) -> int:
         """Serve until told to stop; return the exit code."""
         settings = self.settings
-        app = make_app(self.driver, self.peer, settings)
+        app = make_app(self.driver, self.peer, settings, self.volume.identity.volume)
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
         await clients.start()
-        host, _, port = settings.peer_address(settings.me).rpartition(":")
-        await self.transport.start(host, int(port))
+        await self.transport.start(settings.host, settings.peer_port)
         self.driver.start()
         if settings.role:
             agent = Agent(
@@ -142,11 +115,12 @@ class Process:
                 Role(settings.role),
                 seed=settings.seed,
                 orders_per_s=settings.rate,
+                items=settings.items,
             )
             stats = Stats(Path(settings.stats))
             self.trading = Trading(self.peer, self.driver, agent, stats)
         log.info("started", extra={"fields": {"pid": os.getpid(), "port": settings.client_port}})
-        code = await self._until_end()
+        code = await self._until_end(asked)
         await self.driver.close()
         await self.transport.close()
         await clients.close()
@@ -158,19 +132,14 @@ class Process:
             log.info("set_aside", extra={"fields": {"place": str(place)}})
         return code
 
-    async def _until_end(self) -> int:
+    async def _until_end(self, asked: Asked) -> int:
         """Wait for a signal, the core's own end, or the parent's death."""
-        loop = asyncio.get_running_loop()
-        now, leave = asyncio.Event(), asyncio.Event()
-        loop.add_signal_handler(signal.SIGINT, now.set)
-        loop.add_signal_handler(signal.SIGTERM, leave.set)
-        orphaned = loop.create_task(_parent_gone())
-        ends = [loop.create_task(now.wait()), loop.create_task(leave.wait()), orphaned]
+        ends = asked.waits()
         everything: list[asyncio.Future[Any]] = [*ends, self.driver.stopped]
         await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         if self.trading is not None:
             await self.trading.close()
-        if leave.is_set() and not now.is_set():
+        if asked.leave.is_set() and not asked.now.is_set():
             await self._leave()
         for task in ends:
             task.cancel()
@@ -192,19 +161,39 @@ async def _parent_gone() -> None:
         await asyncio.sleep(PARENT_LOOK_S)
 
 
-def main() -> int:
-    settings = decode_settings(sys.argv[1])
-    if settings.log:
-        logs.to_file(
-            Path(settings.log), settings.me, as_json=settings.log_json, level=settings.log_level
-        )
+async def lives(settings: ProcessSettings) -> int:
+    """Run one life, in a cluster one after the other; return the exit code."""
+    asked = Asked()
+    while True:
+        found = await _awaited(settings, asked)
+        if found is None:
+            return 0
+        code = await Process(settings, *found).run(asked)
+        if code != EXIT_REMOVED or not settings.in_cluster:
+            return code
+
+
+async def _awaited(settings: ProcessSettings, asked: Asked) -> tuple[Volume, Recovered] | None:
+    """Wait for a volume to run from, or for the end; raises as `opened` does."""
+    waiting = Waiting(settings)
+    await waiting.start()
+    opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
+    ends = asked.waits()
     try:
-        volume, recovered = open_or_join(settings)
+        await asyncio.wait([opening, *ends], return_when=asyncio.FIRST_COMPLETED)
+        return opening.result() if opening.done() else None
+    finally:
+        for task in (opening, *ends):
+            task.cancel()
+        await waiting.close()
 
-        async def serve() -> int:
-            return await Process(settings, volume, recovered).run()
 
-        return uvloop.run(serve())
+def main(settings: ProcessSettings) -> int:
+    """Run a peer's process; return its exit code."""
+    path = Path(settings.log) if settings.log else None
+    logs.start(path, settings.me, as_json=settings.log_json, level=settings.log_level)
+    try:
+        return uvloop.run(lives(settings))
     except NotWanted as answer:
         log.info("not_wanted", extra={"fields": {"why": str(answer)}})
         return EXIT_REMOVED
@@ -214,4 +203,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(decode_settings(sys.argv[1])))

@@ -1,11 +1,16 @@
-"""What one peer's process is started with: one argument, checked in one place."""
+"""What one peer's process is started with: one argument, checked in one place.
+
+On one machine peer i has the ports PORT + i and PORT + offset + i of one host. In a cluster
+(`hosts` is given) each has a host of its own, and all have the same two ports.
+"""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import Struct
 
-from bazaar_peer.core.types import Timing
+from bazaar_peer.agents.agent import ITEMS
+from bazaar_peer.core.types import Nanos, Timing
 
 
 class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,11 +28,20 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_level: str = "INFO"
     stats: str = ""
     host: str = "127.0.0.1"
+    """Where this peer listens."""
     port: int = 8600
-    """Client port of peer 0; peer i has port + i."""
+    """Client port; on one machine that of peer 0."""
     peer_port_offset: int = 1000
+    hosts: str = ""
+    """Where peer i is found, with {} for i, such as `bazaar-{}.bazaar-peers`; empty: no cluster."""
+    address: str = ""
+    """This pod's own `host:port`, which others hear before DNS knows it (N9)."""
     token: str = ""
     """Who shows it may change the ring (docs/http.md); empty: everybody."""
+    commission_bp: int = 0
+    """Of a ring that is made; a ring that is there has its own."""
+    items: tuple[str, ...] = ITEMS
+    """What the agents trade."""
     election: str = "ring"
     timing: Timing = Timing()
     role: str = ""
@@ -40,16 +54,35 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     grace_s: float = 20.0
     """A peer that could not leave well by then leaves all the same (R11)."""
     checkpoint_entries: int = 20_000
+    checkpoint_interval: Nanos = 0
+    preempt: bool = False
     reserve_bytes: int = 64 * 1024 * 1024
 
     @property
+    def in_cluster(self) -> bool:
+        return self.hosts != ""
+
+    @property
     def client_port(self) -> int:
-        return self.port + self.me
+        return self.port if self.in_cluster else self.port + self.me
+
+    @property
+    def peer_port(self) -> int:
+        return self.client_port + self.peer_port_offset
+
+    @property
+    def own_address(self) -> str:
+        """`host:port` where other peers can dial this one."""
+        return self.address or self.peer_address(self.me)
 
     def peer_address(self, peer: int) -> str:
+        if self.in_cluster:
+            return f"{self.hosts.format(peer)}:{self.peer_port}"
         return f"{self.host}:{self.port + self.peer_port_offset + peer}"
 
     def client_url(self, peer: int) -> str:
+        if self.in_cluster:
+            return f"http://{self.hosts.format(peer)}:{self.client_port}"
         return f"http://{self.host}:{self.port + peer}"
 
 

@@ -17,6 +17,7 @@ where it says that it is, for as long as its own connection lasts.
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable
 from ssl import SSLContext
@@ -58,6 +59,8 @@ class _Link:
         self.address = address
         """As configured, then as it introduced itself."""
         self.boot = 0
+        self.astray = False
+        """The last attempt went to the configured address."""
         self.keeper: asyncio.Task[None] | None = None
         self.connection: Dialled | None = None
         self.told: bool | None = None
@@ -184,6 +187,8 @@ class TcpTransport:
             return f"it speaks format {hello.format}, this peer speaks {FORMAT}"
         if hello.ring != me.ring:
             return f"it is of ring {hello.ring!r}, this peer of {me.ring!r}"
+        if not hmac.compare_digest(hello.credential.encode(), me.credential.encode()):
+            return "it does not show what this ring's peers share: its token is another one"
         if hello.to != me.life:
             return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
         if hello.life == me.life or not 0 <= hello.life < LIFE_END:
@@ -248,7 +253,12 @@ class TcpTransport:
                 continue
 
     async def _dial(self, link: _Link) -> Dialled | None:
-        host, _, port = link.address.rpartition(":")
+        address = link.address
+        if link.told is not None and link.peer in self._members:
+            # Where it was it is not any more: in turns where it should be (a pod's name).
+            link.astray = not link.astray
+            address = self._address_of(link.peer) if link.astray else address
+        host, _, port = address.rpartition(":")
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             lambda: Dialled(self, link.peer), host, int(port), ssl=self._ssl

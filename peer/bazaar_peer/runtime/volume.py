@@ -105,18 +105,30 @@ def lock_volume(path: Path, expected: Identity, files: Files) -> tuple[int, Iden
         if holds_data(path):
             raise Damaged(seal, "the file is gone, but other files of a volume are there")
         raise Missing(f"{path}: there is no volume here; a ring's first start formats it")
-    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = lock_folder(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         identity = _unsealed(seal, files.read(seal))
         _compare(path, identity, expected)
-    except BlockingIOError:
-        os.close(lock)
-        raise Locked(f"{path}: another process runs this peer; stop it, or wait") from None
     except BaseException:
         os.close(lock)
         raise
     return lock, identity
+
+
+def lock_folder(path: Path) -> int:
+    """Keep other processes from the folder of a volume, whether there is one in it yet or not.
+
+    Raises:
+        Locked: another process has it; try again later.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise Locked(f"{path}: another process runs this peer; stop it, or wait") from None
+    return lock
 
 
 def holds_data(path: Path) -> bool:
@@ -147,7 +159,8 @@ def _compare(path: Path, found: Identity, expected: Identity) -> None:
         raise WrongRing(
             f"{path}: this volume is peer {found.ordinal}'s of ring {found.ring!r}, not peer"
             f" {expected.ordinal}'s of {expected.ring!r}. Start the peer that it belongs to, or"
-            " give this one a folder of its own."
+            " give this one a folder of its own.",
+            (found.ring, found.ordinal),
         )
 
 

@@ -40,7 +40,9 @@ class Plan(Struct, kw_only=True):
     genesis: bytes = b""
     timing: Timing = Timing()
     limits: Limits = Limits()
+    preempt: bool = False
     checkpoint_entries: int = 1000
+    checkpoint_interval: Nanos = 0
     catch_up_limit: int = 1000
     batch_max: int = 4096
     queue_max: int = 4096
@@ -78,7 +80,9 @@ class Plan(Struct, kw_only=True):
             batch_max=self.batch_max,
             queue_max=self.queue_max,
             ingress_max=self.ingress_max,
+            preempt=self.preempt,
             checkpoint_entries=self.checkpoint_entries,
+            checkpoint_interval=self.checkpoint_interval,
             journal_max_bytes=self.journal_max_bytes,
             chunk_bytes=self.chunk_bytes,
         )
@@ -124,10 +128,19 @@ def draw(seed: int, peers: int = 0) -> Plan:
         rates=[dice.between(900, 1100) if rough else 1000 for _ in range(peers)],
         turn=dice.choice([0, 0, 200_000, timeout // 20]),
         mixed=mixed,
+        **_draw_wishes(Dice(seed, "wishes"), timeout),
     )
     plan.faults = draw_faults(plan, Dice(seed, "faults"))
     plan.commands = draw_commands(plan, Dice(seed, "workload"))
     return plan
+
+
+def _draw_wishes(dice: Dice, timeout: Nanos) -> dict[str, Any]:
+    """What a ring may be asked for: a stream of its own, since it came later."""
+    return {
+        "preempt": dice.chance(0.1),
+        "checkpoint_interval": dice.choice([0, 0, 0, 4 * timeout]),
+    }
 
 
 def _draw_timing(dice: Dice, timeout: Nanos) -> Timing:

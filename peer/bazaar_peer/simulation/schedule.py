@@ -98,9 +98,11 @@ class Schedule:
         return []
 
     def _counted(self) -> set[tuple[PeerId, ...]]:
-        """Return the voters whom anybody counts over, now and on the way down to the wish."""
+        """Return the voters whom anybody counts over, now and on the way to the wish."""
         hosts, size = self.world.hosts.values(), self.world.joining.lowest()
-        counted = {host.peer.voters for host in hosts if host.peer is not None}
+        peers = [host.peer for host in hosts if host.peer is not None]
+        counted = {peer.voters for peer in peers}
+        counted |= {tuple(PeerId(m.id) for m in peer.members.members) for peer in peers}
         largest = max(ordinal_of(voter) for voters in counted for voter in voters)
         return counted | {
             tuple(voter for voter in voters if ordinal_of(voter) < left)
@@ -126,6 +128,7 @@ class Schedule:
         """
         self._keys_answered(core)
         for attempt in range(ROUNDS):
+            self._ask_at(core)
             if self._number_answered(attempt):
                 self.world.reach("fresh_number_answered")
                 return
@@ -220,10 +223,14 @@ class Schedule:
         )
 
     def _fresh(self, core: list[int], count: int, attempt: int = 0) -> list[Operation]:
-        world, clients = self.world, self.clients
-        traders = [h for h in world.traders() if h.peer and h.peer.is_trader]
-        clients.targets = core or [h.id for h in traders]
-        return [clients.key(1000 + 10 * attempt + n, n) for n in range(count)]
+        self._ask_at(core)
+        return [self.clients.key(1000 + 10 * attempt + n, n) for n in range(count)]
+
+    def _ask_at(self, core: list[int]) -> None:
+        """Send the clients to these, or to whoever trades: one that stays, if there is one."""
+        traders = [h for h in self.world.traders() if h.peer and h.peer.is_trader]
+        staying = [h.id for h in traders if h.peer and h.peer.is_ready()]
+        self.clients.targets = core or staying or [h.id for h in traders]
 
     def judge(self) -> int:
         """Judge the clients' history by both checkers; return how many operations both saw."""

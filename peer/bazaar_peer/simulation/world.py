@@ -178,7 +178,8 @@ class World:
     # ---- processes ----
 
     def alive(self, peer: int) -> bool:
-        return self.hosts[peer].peer is not None
+        host = self.hosts.get(PeerId(peer))
+        return host is not None and host.peer is not None
 
     def start(self, number: int) -> None:
         """Start a process on this machine, from what its volume holds."""

@@ -76,6 +76,8 @@ class Ring:
         limits: Limits = DEFAULTS,
         checkpoint_entries: int = 20_000,
         catch_up_limit: int = 1024,
+        checkpoint_interval: int = 0,
+        preempt: bool = False,
     ) -> None:
         self.count = count
         self.now = 0
@@ -84,6 +86,8 @@ class Ring:
             "election": election,
             "checkpoint_entries": checkpoint_entries,
             "catch_up_limit": catch_up_limit,
+            "checkpoint_interval": checkpoint_interval,
+            "preempt": preempt,
         }
         self.disks = {PeerId(i): Disk(genesis(count, limits)) for i in range(count)}
         self.lost: Callable[[PeerId, PeerId, msg.Message], bool] = lambda *_: False

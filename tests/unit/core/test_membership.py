@@ -152,6 +152,18 @@ def test_who_is_to_leave_has_time_to_end_what_it_has_begun() -> None:
     assert ring.now - told >= last.timing.heartbeat_timeout - last.timing.heartbeat_interval
 
 
+def test_learner_whose_link_is_lost_gets_no_vote() -> None:
+    """R10: it answered just now, but it is known to be gone."""
+    ring = Growing(3)
+    trader = ring.peers[ring.settle()]
+    ring.wish(4, 1)
+    ring.enter(3, "vol-3")
+    alive = trader.trader_role.membership._alive()
+    ring.feed(trader.me, ev.LinkLost(PeerId(3), refused=False))
+
+    assert alive - trader.trader_role.membership._alive() == {3}
+
+
 def test_removal_that_would_leave_no_majority_alive_waits() -> None:
     """R10, row 50."""
     ring = Growing(4)

@@ -411,6 +411,25 @@ def test_nominee_with_a_rival_does_not_wait_out_a_split() -> None:
     assert core.role is Role.FOLLOWER
 
 
+def test_nominee_gives_way_when_it_reaches_too_few_of_the_newer_members() -> None:
+    """R9: by its own old journal it has a majority, and would take the others' promises for ever.
+
+    Two election timeouts later one of those that promised has had its turn.
+    """
+    ring = silent()
+    core = ring.peers[P[1]]
+    for peer in (P[3], P[4]):
+        core.handle([ev.LinkLost(peer, refused=False)], ring.now)
+    core.nominee.start(transfer=0)
+    core.handle([ev.DiskDone(core.disk.issued)], ring.now)
+    newer = tuple(msg.Member(i) for i in range(7))
+
+    answers(ring, P[1], msg.Promise(core.epoch, 9, 9, newer), P[0])
+
+    assert core.role is Role.FOLLOWER
+    assert core.nominator.start_at() - core.now == 2 * core.timing.heartbeat_timeout
+
+
 def test_token_that_was_passed_on_is_waited_for_as_long_as_by_its_initiator() -> None:
     """N8: two steps after that nobody holds it any more."""
     ring = silent()

@@ -318,6 +318,19 @@ def test_hand_over_follows_the_wish(six: Ring) -> None:
     assert six.trader == P[1]
 
 
+@pytest.mark.parametrize("preempt", [False, True])
+def test_highest_peer_takes_the_post_back_only_if_that_is_wished(preempt: bool) -> None:
+    ring = Ring(3, preempt=preempt)
+    ring.settle()
+    ring.kill(P[2])
+    ring.settle()
+    ring.restart(P[2])
+    ring.run(3 * SECOND)
+
+    assert ring.trader == (P[2] if preempt else P[1])
+    assert len(ring.noted("reign_begun")) == (3 if preempt else 2)
+
+
 def test_hand_over_to_a_successor_that_crashed_goes_to_the_next(six: Ring) -> None:
     """Rows 49, 66."""
     six.lost = lambda _, to, message: to == P[4] and isinstance(message, msg.Nominated)
@@ -384,6 +397,23 @@ def test_resignation_of_a_follower_changes_nothing(six: Ring) -> None:
 
 
 # ---- copies --------------------------------------------------------------------------------------
+
+
+def test_checkpoint_is_written_at_its_interval_while_there_is_something_new() -> None:
+    ring = Ring(3, checkpoint_interval=SECOND)
+    trader = ring.settle()
+    saved: list[int] = []
+    for request in range(1, 4):
+        ring.run(2 * SECOND)
+        ring.add(trader, request)
+        ring.until(lambda r=request: r in ring.replies)  # type: ignore[misc]
+        ring.run(SECOND // 2)
+        saved.append(ring.peers[trader].saved_index)
+    ring.run(5 * SECOND)
+
+    assert saved == sorted(set(saved))
+    assert saved[0] > 0
+    assert ring.peers[trader].saved_index == saved[-1]
 
 
 def test_peer_that_lacks_pruned_records_gets_a_checkpoint() -> None:

@@ -1,0 +1,82 @@
+"""A process's way to a volume that it may run from, waiting for it where it must (K1, R14)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from bazaar_peer.core.effects import Recovered
+from bazaar_peer.runtime.disk import Volume
+from bazaar_peer.runtime.files import Damaged, Locked, Missing, WrongRing
+from bazaar_peer.runtime.joining import join
+from bazaar_peer.runtime.log_files import archive_place
+from bazaar_peer.runtime.set_aside import finish_setting_aside
+from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.runtime.volume import Identity, Layout
+from bazaar_peer.runtime.waiting import Waiting
+
+log = logging.getLogger("bazaar.process")
+
+LOCK_RETRY_S = 0.2
+FOREIGN_RETRY_S = 5.0
+
+
+async def opened(settings: ProcessSettings, waiting: Waiting) -> tuple[Volume, Recovered]:
+    """Open the volume; one that is lost or damaged joins the ring anew, without a vote (R14).
+
+    Raises:
+        VolumeError: it is another ring's, or another peer's; in a cluster it is waited for.
+        NotWanted: the ring has no place for this peer; in a cluster it is waited for.
+    """
+    while True:
+        try:
+            try:
+                return await asyncio.to_thread(open_volume, settings)
+            except Missing:
+                await join(settings, waiting)
+            except Damaged as lost:
+                log.warning("volume_lost", extra={"fields": {"why": str(lost)}})
+                await join(settings, waiting, damaged=str(lost))
+        except Locked as wait:
+            waiting.tell("locked", str(wait))
+            await asyncio.sleep(LOCK_RETRY_S)
+        except WrongRing as other:
+            if not settings.in_cluster:
+                raise
+            waiting.tell("foreign", _adopt(settings, other), found=other.found[0])
+            await asyncio.sleep(FOREIGN_RETRY_S)
+
+
+def _adopt(settings: ProcessSettings, other: WrongRing) -> str:
+    ring, ordinal = other.found
+    if ordinal != settings.me:
+        return str(other)
+    return (
+        f"its volume holds peer {ordinal} of ring {ring}, and this is ring {settings.ring}. To go"
+        f" on with that ring, set spec.storage.adoptRing to {ring}; to begin anew, delete the claim"
+    )
+
+
+def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
+    """Open the volume and read it; raises as `Volume.open` and `recover` do."""
+    path = Path(settings.volume)
+    finish_setting_aside(path)
+    layout = Layout(reserve_bytes=settings.reserve_bytes)
+    volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
+    if settings.archive:
+        volume.archive = archive_of(Path(settings.archive), volume.identity.incarnation)
+    try:
+        recovered = volume.recover()
+    except BaseException:
+        volume.close()
+        raise
+    (path / "asks").unlink(missing_ok=True)  # the name by which it asked, before it had a life
+    return volume, recovered
+
+
+def archive_of(folder: Path, incarnation: int) -> Path:
+    """Return where a life archives its segments: each counts them from 1 on."""
+    place = archive_place(folder, incarnation)
+    place.mkdir(parents=True, exist_ok=True)
+    return place

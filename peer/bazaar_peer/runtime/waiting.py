@@ -1,0 +1,117 @@
+"""What a peer serves while it has no life in its ring: alive, not ready, and why (K1, R14).
+
+Only a pod serves it: on one machine a process that waits for its volume has its port's owner to
+wait for, too. An empty volume is formatted by who made the ring, who names it: nobody else knows
+that nothing was promised under its name before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bazaar_peer import __version__
+from bazaar_peer.runtime.api_peer import FORMATTED
+from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
+from bazaar_peer.runtime.credential import TOKEN, authorize_admin
+from bazaar_peer.runtime.genesis import genesis
+from bazaar_peer.runtime.problems import Problem, from_http
+from bazaar_peer.runtime.set_aside import FOLDER
+from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
+
+log = logging.getLogger("bazaar.waiting")
+
+_formatting = msgspec.json.Decoder(Formatting)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Waiting:
+    """`tell` what the peer waits for; `formatted` is set once the volume was formatted."""
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        self.settings = settings
+        self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
+        self.formatted = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    def tell(self, state: str, why: str, *, volume: str = "", found: str = "") -> None:
+        """Say what the peer waits for: once in the log, and to everybody who asks."""
+        if (state, why) != (self.state, self.why):
+            log.warning("waits", extra={"fields": {"state": state, "why": why}})
+        self.state, self.why, self.volume, self.found = state, why, volume, found
+
+    async def start(self) -> None:
+        """Serve at the client port, in a cluster."""
+        if not self.settings.in_cluster:
+            return
+        app = web.Application(middlewares=[_problems], client_max_size=BODY_MAX_BYTES)
+        app[TOKEN] = self.settings.token
+        app.router.add_get("/healthz", self._alive)
+        app.router.add_get("/v1/peer", self._peer)
+        app.router.add_post("/v1/format", self._format)
+        app.router.add_route("*", "/{anything:.*}", self._not_ready)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, self.settings.host, self.settings.client_port, reuse_address=True
+        )
+        await site.start()
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _alive(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _not_ready(self, _request: web.Request) -> web.Response:
+        raise Problem(503, f"this peer does not trade yet: {self.why}")
+
+    async def _peer(self, _request: web.Request) -> web.Response:
+        told: dict[str, Any] = {
+            "state": self.state,
+            "why": self.why,
+            "ring": self.settings.ring,
+            "ordinal": self.settings.me,
+            "volume": self.volume,
+            "release": __version__,
+        }
+        return web.json_response(told | ({"found": self.found} if self.found else {}))
+
+    async def _format(self, request: web.Request) -> web.Response:
+        """Make this empty volume a first one of its ring, if it is exactly the one meant (R14)."""
+        authorize_admin(request)
+        meant = await body_of(request, _formatting)
+        settings, path = self.settings, Path(self.settings.volume)
+        if self.formatted.is_set():
+            return web.json_response(FORMATTED)
+        if (meant.ring, meant.ordinal) != (settings.ring, settings.me):
+            raise Problem(
+                409, f"this is peer {settings.me} of ring {settings.ring}, not the one meant"
+            )
+        if self.state != "empty" or meant.volume != self.volume:
+            raise Problem(409, f"volume {meant.volume} is not here, or not empty: {self.why}")
+        if holds_data(path) or (path / FOLDER).exists():
+            raise Problem(409, "this volume held a life before; it joins the ring as a learner")
+        first = genesis(settings.ring, settings.peers, settings.commission_bp)
+        format_volume(path, Identity(settings.ring, settings.me, 0, meant.volume), first)
+        log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": meant.volume}})
+        self.formatted.set()
+        return web.json_response(FORMATTED)
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPException as error:
+        return from_http(error)

@@ -1,0 +1,205 @@
+"""Peers as pods run them: each at an address of its own, on volumes that begin empty (R14, K1).
+
+127.0.P.i stands for pod i: all of a ring have the same two ports, as in a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+
+from .conftest import until
+
+TOKEN = "the-token-of-this-ring"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+
+
+class Pods:
+    """The pods of one ring, and what they say."""
+
+    nets = 0
+
+    def __init__(self, folder: Path) -> None:
+        Pods.nets += 1
+        self.net = f"127.{20 + WORKER}.{Pods.nets}"
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, pod: int, *, peers: int = 3, ring: str = "ring-a", at: int = -1
+    ) -> subprocess.Popen[bytes]:
+        """Start a pod; `at`: on another host than where the others look for it."""
+        volume = self.folder / f"data-{pod}"
+        volume.mkdir(exist_ok=True)
+        host = f"{self.net}.{pod if at < 0 else at}"
+        settings = ProcessSettings(
+            me=pod,
+            peers=peers,
+            ring=ring,
+            volume=str(volume / "peer"),
+            log=str(self.folder / f"{pod}.log"),
+            host=host,
+            hosts=self.net + ".{}",
+            address=f"{host}:8601",
+            peer_port_offset=1,
+            token=TOKEN,
+            reserve_bytes=1 << 20,
+        )
+        command = [sys.executable, "-m", "bazaar_peer.runtime.process", encode_settings(settings)]
+        self.processes.append(subprocess.Popen(command))
+        return self.processes[-1]
+
+    def get(self, pod: int, path: str = "/v1/peer") -> dict[str, Any]:
+        return self.ask(pod, path)[1]
+
+    def ask(
+        self, pod: int, path: str, body: object = None, token: str = TOKEN
+    ) -> tuple[int, dict[str, Any]]:
+        """Return status and JSON of an answer; 0 if there is none."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://{self.net}.{pod}:8600{path}"
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, data, headers), timeout=5
+            ) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except OSError:
+            return 0, {}
+
+    def volume(self, pod: int) -> str:
+        """Wait until the pod's volume has a name; return it."""
+        return str(until(lambda: self.get(pod).get("volume"), f"pod {pod} names its volume"))
+
+    def format(self, pod: int, volume: str, ring: str = "ring-a", token: str = TOKEN) -> int:
+        body = {"ring": ring, "ordinal": pod, "volume": volume}
+        return self.ask(pod, "/v1/format", body, token)[0]
+
+    def votes(self, pod: int) -> bool:
+        seen = self.get(pod)
+        return bool(seen.get("voter") and seen.get("trader", -1) >= 0 and seen.get("ready"))
+
+    def make(self, peers: int) -> None:
+        """Start a ring as an operator does."""
+        for pod in range(peers):
+            self.start(pod, peers=peers)
+        for pod in range(peers):
+            assert self.format(pod, self.volume(pod)) == 200
+        for pod in range(peers):
+            until(lambda p=pod: self.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Iterator[Pods]:
+    found = Pods(tmp_path)
+    yield found
+    for process in found.processes:
+        process.kill()
+        process.wait()
+
+
+def test_empty_volume_is_alive_unready_and_has_no_vote(pods: Pods) -> None:
+    """R14: only who shows the token, and names exactly this volume, makes it a first one."""
+    pods.start(0, peers=1)
+    volume = pods.volume(0)
+    probes = pods.ask(0, "/healthz")[0], pods.ask(0, "/readyz")[0], pods.ask(0, "/v1/stock")[0]
+    seen = pods.get(0)
+    refused = [
+        pods.format(0, volume, token="another"),
+        pods.format(0, "another"),
+        pods.format(0, volume, ring="another"),
+    ]
+
+    assert probes == (200, 503, 503)
+    assert (seen["state"], seen["ring"], seen["ordinal"]) == ("empty", "ring-a", 0)
+    assert refused == [401, 409, 409]
+    assert pods.get(0)["state"] == "empty"
+    assert pods.format(0, volume) == 200
+    until(lambda: pods.votes(0), "it votes")
+    assert (pods.get(0)["volume"], pods.format(0, volume), pods.format(0, "x")) == (
+        volume,
+        200,
+        409,
+    )
+
+
+def test_ring_is_made_grows_shrinks_and_grows_again(pods: Pods) -> None:
+    """R10, R14: who came later asks by itself; who was removed waits, and is a new life then."""
+    pods.make(3)
+    assert pods.ask(1, "/v1/deposits", {"item": "salt", "quantity": 9, "price": 1})[0] == 200
+    assert pods.ask(0, "/v1/members", {"size": 4, "generation": 1}, "wrong")[0] == 401
+    assert pods.ask(0, "/v1/members", {"size": 4, "generation": 1})[0] == 200
+    pods.start(3)
+    until(lambda: pods.votes(3), "pod 3 votes")
+    first = pods.get(3)["volume"]
+
+    assert pods.ask(0, "/v1/members", {"size": 3, "generation": 2})[0] == 200
+    until(lambda: pods.get(3).get("state") == "unwanted", "pod 3 waits")
+    assert pods.ask(3, "/readyz")[0] == 503
+    assert pods.format(3, pods.volume(3)) == 409, "it held a life before"
+    assert pods.ask(0, "/v1/members", {"size": 4, "generation": 3})[0] == 200
+    until(lambda: pods.votes(3), "pod 3 votes again")
+
+    again = pods.get(3)
+    assert (again["incarnation"], again["volume"] != first) == (1, True)
+    assert pods.ask(3, "/v1/orders", {"item": "salt", "quantity": 1})[0] == 200
+
+
+def test_volume_lost_in_a_cluster_comes_back_as_a_learner(pods: Pods) -> None:
+    """R14: an empty disk must not vote, though nobody tells the pod that it had one before."""
+    pods.make(3)
+    lost = pods.processes[2]
+    lost.kill()
+    lost.wait()
+    (pods.folder / "data-2").rename(pods.folder / "lost")
+    pods.start(2)
+    until(lambda: pods.votes(2), "pod 2 votes again")
+
+    assert pods.get(2)["incarnation"] == 1
+
+
+def test_second_process_on_a_volume_waits_for_the_first(pods: Pods) -> None:
+    """K1: a deletion by force leaves the old process while the new pod starts."""
+    pods.make(3)
+    old = pods.processes[2]
+    pods.start(2, at=102)
+    until(lambda: pods.get(102).get("state") == "locked", "the second waits")
+    assert (pods.ask(102, "/healthz")[0], pods.ask(102, "/readyz")[0]) == (200, 503)
+    assert pods.votes(2)
+
+    old.kill()
+    until(lambda: pods.votes(102), "the second goes on")
+    assert pods.get(0, "/v1/ring")["epoch"] >= 1
+
+
+def test_volume_of_another_ring_says_how_to_go_on_with_it(pods: Pods) -> None:
+    """R14, row 22: the resource was made anew over retained claims."""
+    pods.make(1)
+    pods.processes[0].terminate()
+    assert pods.processes[0].wait(30) == 0
+    second = pods.start(0, peers=1, ring="ring-b")
+    seen = until(lambda: pods.get(0), "it serves")
+
+    until(lambda: pods.get(0).get("state") == "foreign", "it waits")
+    seen = pods.get(0)
+    assert (seen["found"], pods.ask(0, "/healthz")[0]) == ("ring-a", 200)
+    assert "spec.storage.adoptRing to ring-a" in seen["why"]
+    assert pods.format(0, "any", ring="ring-b") == 409
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(30) == 0
+    pods.start(0, peers=1, ring="ring-a")
+    until(lambda: pods.votes(0), "the ring goes on where it was")
