@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 SCHEDULES ?= 1000
+IMAGE ?= bazaar:dev
+DOCKER_BUILD_FLAGS ?=
 export PYTHONSAFEPATH := 1
 
-.PHONY: help run test check fmt sim bench bench-long e2e e2e-full fuzz setup clean
+.PHONY: help run test check fmt sim bench bench-long e2e e2e-full fuzz image manifests setup clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +61,12 @@ bench: $(VENV)/.bench ## goals and figures, about six minutes
 
 bench-long: $(VENV)/.bench ## also a million trades and a thousand kills
 	$(BIN)/python -m bench --long
+
+image: ## the one image of operator, peers and command line
+	docker build $(DOCKER_BUILD_FLAGS) --tag $(IMAGE) .
+
+manifests: setup ## write anew what is made from other files: copies of the definition, the chart's pages
+	$(BIN)/python -m charts.generate
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,1 +1,1 @@
-"""The operator that turns a Bazaar resource into a ring of pods (not part of this release yet)."""
+"""The operator that turns a Bazaar resource into a ring of pods, and keeps it one."""

@@ -1,0 +1,165 @@
+"""Write anew what is made from other files: `make manifests`. Tests prove that it was done.
+
+- The copies of the definition, crds/bazaar.yaml of the chart and k8s/base/crd.yaml, from the operator's.
+- The table of values in the chart's README, from the comments in values.yaml.
+- values.schema.json, from values.yaml and the definition: a value that is misspelt or out of bounds
+  is refused by Helm, before anything reaches a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "charts/bazaar"
+DEFINITION = ROOT / "operator/bazaar_operator/crd.yaml"
+BEGIN, END = "<!-- values: made by `make manifests` -->\n", "<!-- end of values -->\n"
+
+COMMENT = re.compile(r" *# (-- )?(.*)")
+KEY = re.compile(r"( *)(\w+):(.*)")
+
+STRINGS = (
+    "bazaar.labels", "bazaar.annotations", "operator.podLabels", "operator.podAnnotations",
+    "operator.nodeSelector", "serviceAccount.annotations", "commonLabels", "commonAnnotations",
+)  # fmt: skip
+NARROWER: dict[str, dict[str, Any]] = {
+    "bazaar.name": {"maxLength": 40, "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"},
+    "image.repository": {"minLength": 1},
+    "image.tag": {"minLength": 1},
+    "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
+    "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    "imagePullSecrets": {"items": {"type": "object", "required": ["name"]}},
+    "operator.env": {"items": {"type": "object", "required": ["name"]}},
+    "operator.tolerations": {"items": {"type": "object"}},
+    **dict.fromkeys(STRINGS, {"additionalProperties": {"type": "string"}}),
+}
+"""What a value's type does not say."""
+
+TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
+
+
+class Value(NamedTuple):
+    """One value that a user may set."""
+
+    path: str
+    told: str
+    default: Any
+
+
+def values() -> list[Value]:
+    """The values that are told about, in the order of the file."""
+    text = (CHART / "values.yaml").read_text()
+    defaults = yaml.safe_load(text)
+    found, told = list[Value](), ""
+    above: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        if comment := COMMENT.fullmatch(line):
+            begins, words = comment[1], comment[2]
+            told = words if begins else f"{told} {words}" if told else ""
+        elif key := KEY.match(line):
+            above = [each for each in above if each[0] < len(key[1])]
+            above.append((len(key[1]), key[2]))
+            if told:
+                path = ".".join(name for _, name in above)
+                found.append(Value(path, told, _at(defaults, path)))
+            told = ""
+        else:
+            told = ""
+    return found
+
+
+def _at(tree: Any, path: str) -> Any:
+    for name in path.split("."):
+        tree = tree[name]
+    return tree
+
+
+def table() -> str:
+    """The values as a table."""
+    rows = [f"| `{v.path}` | `{json.dumps(v.default)}` | {v.told} |" for v in values()]
+    return "\n".join(["| value | default | what it is |", "|---|---|---|", *rows]) + "\n"
+
+
+def readme() -> str:
+    """The chart's README with its table made anew; the prose around it is kept."""
+    before, _, rest = (CHART / "README.md").read_text().partition(BEGIN)
+    return before + BEGIN + table() + END + rest.partition(END)[2]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the values: closed, but for what Kubernetes or the user defines."""
+    told = {value.path: value for value in values()}
+    spec = _stripped(spec_schema())
+    peers = spec["properties"].pop("peers")
+    spec["description"] = told["bazaar.spec"].told
+    tree = _schema("", yaml.safe_load((CHART / "values.yaml").read_text()), told)
+    tree["properties"]["peers"] = {**peers, "type": ["integer", "null"]}
+    tree["properties"]["peers"]["description"] = told["peers"].told
+    tree["properties"]["bazaar"]["properties"]["spec"] = spec
+    # Helm hands it to every chart that is part of another one.
+    tree["properties"]["global"] = {"type": "object"}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "bazaar", **tree}
+
+
+def _schema(path: str, default: Any, told: dict[str, Value]) -> dict[str, Any]:
+    if isinstance(default, dict) and path not in told:
+        inner = {
+            name: _schema(f"{path}.{name}".lstrip("."), value, told)
+            for name, value in default.items()
+        }
+        return {"type": "object", "additionalProperties": False, "properties": inner}
+    return {
+        "type": TYPES[type(default)],
+        "description": told[path].told,
+        **NARROWER.get(path, {}),
+    }
+
+
+def spec_schema() -> dict[str, Any]:
+    """The schema of a Bazaar's spec, as the definition has it."""
+    version = yaml.safe_load(DEFINITION.read_text())["spec"]["versions"][0]
+    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
+
+
+def _stripped(node: Any) -> Any:
+    """Without what only the API server understands, and closed where it would drop a field."""
+    if isinstance(node, list):
+        return [_stripped(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {
+        key: _stripped(value)
+        for key, value in node.items()
+        if not key.startswith("x-kubernetes-") and key not in {"default", "format"}
+    }
+    if "properties" in node:
+        inner["properties"] = {name: _stripped(value) for name, value in node["properties"].items()}
+        inner["additionalProperties"] = False
+    return inner
+
+
+def made() -> dict[Path, str]:
+    """Every file that this module makes, with what it should hold."""
+    definition = DEFINITION.read_text()
+    return {
+        CHART / "crds/bazaar.yaml": definition,
+        ROOT / "k8s/base/crd.yaml": definition,
+        CHART / "README.md": readme(),
+        CHART / "values.schema.json": json.dumps(schema(), indent=2) + "\n",
+    }
+
+
+def main() -> None:
+    """Write them."""
+    for path, text in made().items():
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
