@@ -1,0 +1,76 @@
+"""The operator's own metrics, on :9090; labels are bounded, and all children begin at 0."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from bazaar_operator.status import PHASES
+
+PREFIX = "bazaar_operator"
+RESULTS = ("ok", "requeue", "error")
+TRIGGERS = ("create", "update", "resume", "child", "timer")
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = of = CollectorRegistry()
+        self.duration = Histogram(
+            f"{PREFIX}_reconcile_duration_seconds", "One reconcile, by result and trigger",
+            ["result", "trigger"], registry=of,
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        )  # fmt: skip
+        self.reconciles = Counter(
+            f"{PREFIX}_reconcile", "Reconciles, by result and trigger",
+            ["result", "trigger"], registry=of,
+        )  # fmt: skip
+        for result in RESULTS:
+            for trigger in TRIGGERS:
+                self.duration.labels(result, trigger)
+                self.reconciles.labels(result, trigger)
+        ring = ["namespace", "name"]
+        self.success = Gauge(
+            f"{PREFIX}_reconcile_last_success_timestamp_seconds", "When one last succeeded",
+            ring, registry=of,
+        )  # fmt: skip
+        self.phase = Gauge(
+            f"{PREFIX}_cluster_phase", "1 for the phase it is in", [*ring, "phase"], registry=of
+        )
+        self.handover = Histogram(
+            f"{PREFIX}_planned_handover_duration_seconds",
+            "From the order to hand over until the successor says that it reigns", registry=of,
+            buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )  # fmt: skip
+        self.repairs = Counter(
+            f"{PREFIX}_drift_repairs", "Objects put right after somebody changed them",
+            ["kind"], registry=of,
+        )  # fmt: skip
+        self.requests = Counter(
+            f"{PREFIX}_api_requests", "Calls of the API server, by status; 0: no answer",
+            ["code"], registry=of,
+        )  # fmt: skip
+        self.watched = Gauge(
+            f"{PREFIX}_watch_last_event_timestamp_seconds", "When a watch last told something",
+            ["kind"], registry=of,
+        )  # fmt: skip
+
+    def count_request(self, status: int) -> None:
+        self.requests.labels(str(status)).inc()
+
+    def show_phase(self, namespace: str, name: str, phase: str) -> None:
+        for each in PHASES:
+            self.phase.labels(namespace, name, each).set(each == phase)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop the series of a Bazaar that is gone."""
+        self.success.remove_by_labels({"namespace": namespace, "name": name})
+        self.phase.remove_by_labels({"namespace": namespace, "name": name})
+
+    async def serve(self, port: int) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_get("/metrics", make_aiohttp_handler(self.registry))
+        runner = web.AppRunner(app, handle_signals=False)
+        await runner.setup()
+        await web.TCPSite(runner, port=port).start()
+        return runner

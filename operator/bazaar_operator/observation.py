@@ -1,0 +1,244 @@
+"""What there is, as values, and what follows from it: no I/O, no clock.
+
+A *silent* peer is one whose pod did not answer. The *ring* is known only when its trader and a
+majority of its voters say the same: otherwise there is no observation, and without one there is
+no action that could harm. A pod is *old* while its revision is not that of the StatefulSet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from msgspec import Struct
+
+from bazaar_operator import labels, manifests
+from bazaar_operator.spec import Bazaar, Member
+
+APPLIED_HASH = f"{labels.GROUP}/applied-hash"
+"""On the StatefulSet: what it was built from, without `replicas`; never a deep comparison."""
+
+VOTELESS = frozenset({"empty", "foreign", "damaged", "unwanted", "locked"})
+"""States of a process that votes nowhere: to stop it takes nothing from a majority."""
+
+
+class PeerView(Struct, frozen=True):
+    """One peer's own words: GET /v1/peer. Unknown fields are of newer peers, and ignored."""
+
+    state: str
+    why: str = ""
+    ring: str = ""
+    ordinal: int = -1
+    volume: str = ""
+    release: str = ""
+    found: str = ""
+    incarnation: int = 0
+    ready: bool = False
+    role: str = ""
+    trader: int = -1
+    epoch: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    voter: bool = False
+    size: int = 0
+    generation: int = 0
+    waits: str = ""
+    members: tuple[Member, ...] = ()
+
+
+class Pod(Struct, frozen=True, kw_only=True):
+    name: str
+    uid: str
+    ordinal: int
+    revision: str = ""
+    ip: str = ""
+    started: bool = False
+    """Its container ran at least once; a pod that never started has done nothing yet."""
+    ready: bool = False
+    leaving: bool = False
+    labelled: bool = False
+    peer: PeerView | None = None
+
+
+class StatefulSet(Struct, frozen=True, kw_only=True):
+    replicas: int
+    generation: int = 1
+    observed: bool = True
+    """Its controller has seen this generation, so `revision` is that of the present template."""
+    revision: str = ""
+    applied: str = ""
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    name: str
+    uid: str
+    ordinal: int
+    version: str = ""
+    owners: tuple[dict[str, Any], ...] = ()
+    leaving: bool = False
+
+
+class Ring(Struct, frozen=True, kw_only=True):
+    """The ring as its trader and a majority of its voters see it."""
+
+    trader: Pod
+    epoch: int
+    size: int
+    generation: int
+    waits: str
+    members: tuple[Member, ...]
+    live: frozenset[int]
+    """Voters that answer, follow this trader, are ready, and are not about to go."""
+
+    @property
+    def voters(self) -> frozenset[int]:
+        return voters_of(self.members)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    bazaar: Bazaar
+    now: float
+    image: str
+    """The peers' image that this operator brings."""
+    turn: bool = True
+    """No other Bazaar is being updated to that image."""
+    age_s: float = 0.0
+    statefulset: StatefulSet | None = None
+    pods: tuple[Pod, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @cached_property
+    def serving(self) -> tuple[Pod, ...]:
+        """Who answers and takes part in this very ring."""
+        ring = self.bazaar.status.ring_id
+        return tuple(
+            pod for pod, peer in heard(self.pods) if peer.state == "serving" and peer.ring == ring
+        )
+
+    @cached_property
+    def epoch(self) -> int:
+        return max((peer.epoch for _, peer in heard(self.serving)), default=0)
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The members as far as anybody knows them: from the newest view, or as last recorded."""
+        told = [peer for _, peer in heard(self.serving) if peer.members]
+        newest = max(told, key=lambda peer: (peer.commit_index, peer.epoch), default=None)
+        return newest.members if newest else self.bazaar.status.members
+
+    @cached_property
+    def ring(self) -> Ring | None:
+        for pod, peer in heard(self.serving):
+            if peer.role == "trader" and peer.epoch == self.epoch > 0:
+                return self._followed(pod, peer)
+        return None
+
+    def _followed(self, pod: Pod, trader: PeerView) -> Ring | None:
+        voters = voters_of(trader.members)
+        follow = {
+            other.ordinal: other.ready and peer.ready and not other.leaving
+            for other, peer in heard(self.serving)
+            if other.ordinal in voters
+            and (peer.epoch, peer.trader) == (trader.epoch, trader.ordinal)
+        }
+        if not is_majority(follow, voters):
+            return None
+        return Ring(
+            trader=pod,
+            epoch=trader.epoch,
+            size=trader.size,
+            generation=trader.generation,
+            waits=trader.waits,
+            members=trader.members,
+            live=frozenset(ordinal for ordinal, live in follow.items() if live),
+        )
+
+    @cached_property
+    def floor(self) -> int:
+        """Highest member + 1, by the widest of all views; fewer replicas would stop a voter."""
+        status = self.bazaar.status
+        known = {member.id for _, peer in heard(self.serving) for member in peer.members}
+        if self.ring is None:
+            known |= {member.id for member in status.members}
+        if not status.history:
+            known.add(status.genesis_peers - 1)
+        return max(known, default=-1) + 1
+
+    @cached_property
+    def replicas(self) -> int:
+        """What to send: the wish once the ring is known, otherwise what stands there."""
+        if self.ring is None and self.statefulset is not None:
+            return max(self.statefulset.replicas, self.floor)
+        if not self.bazaar.status.history and self.ring is None:
+            return self.floor  # a wish that changed before the first start waits for the ring
+        return max(self.bazaar.spec.peers, self.floor)
+
+    @cached_property
+    def objects(self) -> tuple[Mapping[str, Any], ...]:
+        """All objects of the Bazaar as they should be; the StatefulSet bears its hash."""
+        built = manifests.build(self.bazaar, replicas=self.replicas)
+        for manifest in built:
+            if manifest["kind"] == "StatefulSet":
+                manifest["metadata"]["annotations"] = {APPLIED_HASH: self.wished_hash}
+        return tuple(built)
+
+    @cached_property
+    def wished_hash(self) -> str:
+        built = manifests.build(self.bazaar, replicas=0)
+        return hash_of([m["spec"] for m in built if m["kind"] == "StatefulSet"])
+
+    @cached_property
+    def template_stands(self) -> bool:
+        """The StatefulSet is built as wished, and its controller knows it."""
+        found = self.statefulset
+        return found is not None and found.observed and found.applied == self.wished_hash
+
+    @cached_property
+    def old(self) -> tuple[Pod, ...]:
+        found = self.statefulset
+        return tuple(pod for pod in self.pods if found and pod.revision != found.revision)
+
+    def caught_up(self, pod: Pod) -> bool:
+        return self.ring is not None and pod.ordinal in self.ring.live
+
+    def may_form(self) -> bool:
+        """First start: nobody has history, no volume of another ring lies there, enough are heard.
+
+        All volumes are waited for, but not for ever: a pod that cannot be placed must not keep a
+        majority from trading; it joins as a learner when it comes.
+        """
+        status = self.bazaar.status
+        genesis = [p for _, p in heard(self.pods) if p.ordinal < status.genesis_peers]
+        if status.history or self.epoch or not status.ring_id:
+            return False
+        if any(peer.state not in {"empty", "serving"} for peer in genesis):
+            return False
+        wanted = status.genesis_peers
+        if self.age_s > FORM_WITHOUT_ALL_S:
+            wanted = wanted // 2 + 1
+        return len(genesis) >= wanted
+
+
+FORM_WITHOUT_ALL_S = 60.0
+
+
+def heard(pods: Iterable[Pod]) -> list[tuple[Pod, PeerView]]:
+    return [(pod, pod.peer) for pod in pods if pod.peer is not None]
+
+
+def voters_of(members: Iterable[Member]) -> frozenset[int]:
+    return frozenset(member.id for member in members if member.voter)
+
+
+def is_majority(some: Iterable[int], voters: frozenset[int]) -> bool:
+    return 2 * len(voters & set(some)) > len(voters)
+
+
+def hash_of(value: object) -> str:
+    """Of what an object is built from: equal wishes have equal hashes, over restarts too."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

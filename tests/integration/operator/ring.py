@@ -1,0 +1,262 @@
+"""A ring of peers in a few rules: what a peer answers, and how members change, tick by tick.
+
+It shows the operator the behaviour of real peers (R10, R11, R14), and it counts what must not be:
+every trader change, and every volume formatted while its ring had a history.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from tests.integration.operator.store import Object
+
+CATCH_UP_TICKS = 2
+
+
+@dataclass
+class Volume:
+    id: str
+    ordinal: int
+    ring: str = ""
+    incarnation: int = 0
+    retired: bool = False
+
+
+@dataclass
+class Process:
+    """A peer's process; it reads its settings once, when it starts."""
+
+    ordinal: int
+    volume: Volume
+    ring: str
+    genesis: int
+    lags: int = CATCH_UP_TICKS
+    leaving: bool = False
+    silent: bool = False
+
+
+@dataclass
+class Life:
+    ordinal: int
+    incarnation: int
+    voter: bool
+    volume: str
+
+
+@dataclass
+class Ring:
+    size: int
+    lives: dict[int, Life]
+    epoch: int = 0
+    trader: int = -1
+    generation: int = 0
+    last: dict[int, int] = field(default_factory=dict)
+    asking: dict[int, str] = field(default_factory=dict)
+    changes: list[int] = field(default_factory=list)
+    """Who became trader, in order."""
+    heir: int = -1
+
+    @property
+    def voters(self) -> set[int]:
+        return {life.ordinal for life in self.lives.values() if life.voter}
+
+
+class Peers:
+    """All processes of one Bazaar, by ordinal, and the rings that lie on their volumes."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, Process] = {}
+        self.rings: dict[str, Ring] = {}
+        self.amnesiacs: list[str] = []
+        """Volumes that were formatted although their ring had a history: they may have voted."""
+        self._ids = itertools.count(1)
+
+    def new_volume(self, ordinal: int) -> Volume:
+        return Volume(f"vol-{next(self._ids)}", ordinal)
+
+    # ---- what a peer says
+
+    def view(self, ordinal: int) -> Object | None:
+        mine = self.running.get(ordinal)
+        if mine is None or mine.silent:
+            return None
+        told: Object = {
+            "state": self.state(mine), "why": "", "ring": mine.ring, "ordinal": ordinal,
+            "volume": mine.volume.id, "release": "1",
+        }  # fmt: skip
+        if told["state"] == "foreign":
+            return told | {"found": mine.volume.ring}
+        if told["state"] != "serving":
+            return told
+        ring = self.rings[mine.ring]
+        life = ring.lives.get(ordinal)
+        return told | {
+            "incarnation": mine.volume.incarnation,
+            "ready": self.is_ready(mine),
+            "role": "trader" if ring.trader == ordinal else "follower",
+            "trader": ring.trader,
+            "epoch": ring.epoch,
+            "commit_index": ring.epoch * 10,
+            "applied_index": ring.epoch * 10 - mine.lags,
+            "voter": life is not None and life.voter,
+            "size": ring.size,
+            "generation": ring.generation,
+            "waits": "",
+            "members": [
+                {"id": m.ordinal, "incarnation": m.incarnation, "voter": m.voter,
+                 "volume": m.volume}
+                for m in sorted(ring.lives.values(), key=lambda m: m.ordinal)
+            ],
+            "retired": [],
+        }  # fmt: skip
+
+    def state(self, mine: Process) -> str:
+        if not mine.volume.ring:
+            return "empty"
+        if mine.volume.ring != mine.ring:
+            return "foreign"
+        return "unwanted" if mine.volume.retired else "serving"
+
+    def is_ready(self, mine: Process) -> bool:
+        return (
+            self.state(mine) == "serving"
+            and self.rings[mine.ring].epoch > 0
+            and mine.ordinal in self.rings[mine.ring].lives
+            and mine.lags == 0
+            and not mine.leaving
+        )
+
+    def live(self, ring: Ring) -> set[int]:
+        """Voters that run and are up to date."""
+        return {o for o in ring.voters if o in self.running and self.is_ready(self.running[o])}
+
+    # ---- what it is told
+
+    def post(self, ordinal: int, path: str, body: Object) -> tuple[int, Object]:
+        mine = self.running.get(ordinal)
+        if mine is None or mine.silent:
+            return 0, {}
+        match path:
+            case "/v1/format":
+                return self._format(mine, body)
+            case "/v1/members":
+                return self._wish(mine, body)
+            case "/v1/resign":
+                ring = self.rings.get(mine.ring)
+                if ring is None or ring.trader != ordinal:
+                    return 409, {"detail": "not the trader"}
+                ring.heir = body.get("successor", -1)
+                return 202, {"resigning": True}
+            case _:
+                return 404, {}
+
+    def _format(self, mine: Process, body: Object) -> tuple[int, Object]:
+        same = (mine.ring, mine.ordinal, mine.volume.id)
+        if same != (body["ring"], body["ordinal"], body["volume"]):
+            return 409, {"detail": "another volume"}
+        if mine.volume.ring == mine.ring:
+            return 200, {"outcome": "formatted"}
+        if mine.volume.ring or mine.ordinal >= mine.genesis:
+            return 409, {"detail": "not a new one"}
+        ring = self.rings.setdefault(mine.ring, _genesis(mine.genesis))
+        if ring.epoch:
+            self.amnesiacs.append(mine.volume.id)
+        mine.volume.ring = mine.ring
+        if mine.ordinal in ring.lives:
+            ring.lives[mine.ordinal].volume = mine.volume.id
+        return 200, {"outcome": "formatted"}
+
+    def _wish(self, mine: Process, body: Object) -> tuple[int, Object]:
+        ring = self.rings.get(mine.ring)
+        if ring is None or ring.trader < 0:
+            return 503, {"detail": "no trader"}
+        if (body["size"], body["generation"]) != (ring.size, ring.generation):
+            if body["generation"] <= ring.generation:
+                return 409, {"detail": "older"}
+            ring.size, ring.generation = body["size"], body["generation"]
+        return 200, {"outcome": "noted"}
+
+    # ---- what happens by itself
+
+    def tick(self) -> None:
+        for mine in self.running.values():
+            if mine.volume.retired and mine.ordinal < self.rings[mine.ring].size:
+                mine.volume.__dict__.update(self.new_volume(mine.ordinal).__dict__)  # set aside
+            if self.state(mine) == "empty" and (ring := self.rings.get(mine.ring)) and ring.epoch:
+                ring.asking[mine.ordinal] = mine.volume.id
+            elif self.state(mine) == "serving" and self.rings[mine.ring].trader >= 0:
+                mine.lags = max(0, mine.lags - 1)
+        for name, ring in self.rings.items():
+            self._elect(name, ring)
+            if ring.trader >= 0:
+                self._change_members(name, ring)
+
+    def _able(self, name: str, ring: Ring) -> set[int]:
+        return {
+            o for o, p in self.running.items()
+            if o in ring.voters and p.ring == name and self.state(p) == "serving"
+        }  # fmt: skip
+
+    def _elect(self, name: str, ring: Ring) -> None:
+        able = self._able(name, ring)
+        staying = {o for o in able if not self.running[o].leaving} or able
+        majority = 2 * len(able) > len(ring.voters)
+        if not majority:
+            ring.trader = -1
+        elif ring.heir in staying - {ring.trader}:
+            self._crown(ring, ring.heir)
+        elif ring.trader not in staying:
+            self._crown(ring, max(staying))
+        ring.heir = -1
+
+    def _crown(self, ring: Ring, who: int) -> None:
+        ring.epoch, ring.trader = ring.epoch + 1, who
+        ring.changes.append(who)
+
+    def _change_members(self, name: str, ring: Ring) -> None:
+        """Take one step, as a trader does: too many, lost, learnt, asked."""
+        able = self._able(name, ring)
+        beyond = [o for o in sorted(ring.lives, reverse=True) if o >= ring.size]
+        lost = [o for o, v in ring.asking.items() if o in ring.lives and ring.lives[o].volume != v]
+        for gone in [*beyond[:1], *(o for o in lost if o not in able)]:
+            left = ring.voters - {gone}
+            if gone in ring.voters and 2 * len(left & able) <= len(left):
+                continue
+            if gone == ring.trader:
+                ring.heir = max(left & able)
+                return
+            self._retire(ring, gone)
+            return
+        for life in ring.lives.values():
+            mine = self.running.get(life.ordinal)
+            if not life.voter and mine and mine.volume.id == life.volume and mine.lags == 0:
+                life.voter = True
+                return
+        for ordinal in range(ring.size):
+            if ordinal not in ring.lives and ordinal in ring.asking:
+                self._admit(name, ring, ordinal, ring.asking.pop(ordinal))
+                return
+
+    def _retire(self, ring: Ring, gone: int) -> None:
+        ring.last[gone] = ring.lives.pop(gone).incarnation
+        mine = self.running.get(gone)
+        if mine and mine.volume.ring:
+            mine.volume.retired = True
+
+    def _admit(self, name: str, ring: Ring, ordinal: int, volume: str) -> None:
+        mine = self.running.get(ordinal)
+        if mine is None or mine.volume.id != volume:
+            return
+        incarnation = ring.last.get(ordinal, -1) + 1
+        mine.volume.ring, mine.volume.incarnation = name, incarnation
+        mine.lags = CATCH_UP_TICKS
+        ring.lives[ordinal] = Life(ordinal, incarnation, voter=False, volume=volume)
+
+
+def _genesis(size: int) -> Ring:
+    return Ring(size=size, lives={o: Life(o, 0, voter=True, volume="") for o in range(size)})
+
+
+def is_below_majority(live: set[int], voters: set[int]) -> bool:
+    return 2 * len(live & voters) <= len(voters)
