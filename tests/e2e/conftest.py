@@ -93,7 +93,9 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
         left = artifacts.leave(cluster, request.node.name, name, SYSTEM)
         request.node.add_report_section("teardown", "artifacts", f"left in {left}")
     attempt("helm", "uninstall", "-n", name, "shop", env=cluster.env)
-    # Without its volumes' pods nothing of the test burdens the next one.
+    # A whole ring that is deleted has nobody to hand over to: nobody waits for its grace period.
+    attempt("kubectl", "-n", name, "delete", "bazaars", "--all", "--wait=false", env=cluster.env)
+    attempt("kubectl", "-n", name, "delete", "pods", "--all", "--grace-period=1", env=cluster.env)
     gone = ("delete", "namespace", name, "--timeout=180s")
     attempt("kubectl", *gone, env=cluster.env, seconds=200)
 

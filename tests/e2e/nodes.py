@@ -19,6 +19,10 @@ KEEP_LOGS = (
     f'[ -e "{KEPT}/$t" ] || ln "$f" "{KEPT}/$t" 2>/dev/null; done; done'
 )
 """Links every container's log to where it stays when its pod goes."""
+PROCESSES = (
+    "for p in $(grep -lsE '{uid}|{other}' /proc/[0-9]*/cgroup); do p=${{p%/cgroup}}; "
+    'echo "${{p#/proc/}} $(tr "\\0" " " <$p/cmdline)"; done 2>/dev/null'
+)
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,19 @@ class Node:
             name.removeprefix(f"{namespace}_"): self.do("cat", f"{KEPT}/{name}") for name in names
         }
 
-    def pid(self, namespace: str, pod: str, container: str = "peer") -> int:
-        """Return the process of a pod's container, as the node numbers it."""
-        labels = (
-            *("--label", f"io.kubernetes.pod.namespace={namespace}"),
-            *("--label", f"io.kubernetes.pod.name={pod}"),
-        )
-        found = self.do("crictl", "ps", "--quiet", "--name", f"^{container}$", *labels).split()
-        assert found, f"{self.name} runs no {container} of {namespace}/{pod}"
-        form = ("--output", "go-template", "--template", "{{.info.pid}}")
-        return int(self.do("crictl", "inspect", *form, found[0]))
+    def pid(self, uid: str, program: str = "bazaar") -> int:
+        """Return the process of a pod, by the pod's uid, as the node numbers it.
+
+        The pod's control group names it, on every node image and whatever tools that has.
+        """
+        found = self.do("sh", "-c", PROCESSES.format(uid=uid, other=uid.replace("-", "_")))
+        told = [line.split(" ", 1) for line in found.splitlines()]
+        pids = [int(pid) for pid, command in told if program in command]
+        assert pids, f"{self.name} runs no {program} of pod {uid}: {found}"
+        return min(pids)
 
     def kill(self, pid: int) -> None:
-        self.do("kill", "-9", pid)
+        self.do("sh", "-c", f"kill -9 {pid}")
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

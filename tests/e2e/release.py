@@ -43,7 +43,7 @@ class Release:
         running = [pod for pod in self.pods() if pod.status.phase == "Running"]
         assert running, "the operator runs nowhere"
         node = self.cluster.node(running[0].spec.node_name)
-        node.kill(node.pid(self.namespace, running[0].metadata.name, "operator"))
+        node.kill(node.pid(running[0].metadata.uid, "bazaar_operator"))
 
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:

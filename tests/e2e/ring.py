@@ -165,7 +165,7 @@ class Ring:
             uid=pod.metadata.uid,
             address=pod.status.pod_ip,
             node=node,
-            pid=node.pid(self.namespace, pod.metadata.name),
+            pid=node.pid(pod.metadata.uid, "bazaar serve"),
         )
 
     def wait_reign(self, after: int, seconds: float = 60.0) -> int:
