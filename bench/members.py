@@ -51,10 +51,10 @@ async def rounds(rig: Ring, args: argparse.Namespace) -> tuple[Buyers, Seen]:
     seen = Seen()
     try:
         for number in range(args.times):
-            seen.up_s.append(await _to(rig, args.high))
+            seen.up_s.append(await to_size(rig, args.high))
             await _reign_at_the_top(rig, args.high - 1)
             before = _epoch(rig)
-            seen.down_s.append(await _to(rig, args.low))
+            seen.down_s.append(await to_size(rig, args.low))
             seen.reigns.append(_epoch(rig) - before)
             if args.progress:
                 print(f"{number + 1} of {args.times} rounds", file=sys.stderr, flush=True)
@@ -65,7 +65,8 @@ async def rounds(rig: Ring, args: argparse.Namespace) -> tuple[Buyers, Seen]:
     return buyers, seen
 
 
-async def _to(rig: Ring, size: int) -> float:
+async def to_size(rig: Ring, size: int) -> float:
+    """Scale the ring; return how many seconds that took."""
     began = time.monotonic()
     await scale(rig.data, size, TIMEOUT_S, lambda _sentence: None)
     return time.monotonic() - began

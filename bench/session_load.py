@@ -68,9 +68,10 @@ async def frame(reader: asyncio.StreamReader) -> bytes:
 
 
 class Load:
-    """All sockets of one measurement."""
+    """All sockets of one measurement: `command` again and again, for so long or so often each."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, command: bytes = ORDER, most: int = 1 << 60) -> None:
+        self.command, self.most = command, most
         self.began = time.perf_counter()
         self.counted_from = self.began + WARM_UP * seconds
         self.until = self.began + seconds
@@ -85,14 +86,15 @@ class Load:
         sent: dict[int, float] = {}
         number = 0
         want = under_way
-        while time.perf_counter() < self.until:
+        while time.perf_counter() < self.until and (number < self.most or sent):
+            want = min(want, self.most - number)
             while want:
                 count = min(want, FRAME_MAX)
                 now = time.perf_counter()
                 numbers = range(number + 1, number + count + 1)
                 sent.update(dict.fromkeys(numbers, now))
                 floor = next(iter(sent))
-                orders = b",".join(ORDER % (n, floor) for n in numbers)
+                orders = b",".join(self.command % (n, floor) for n in numbers)
                 writer.write(masked(b"[" + orders + b"]"))
                 number += count
                 want -= count

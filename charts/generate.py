@@ -1,6 +1,6 @@
 """Write anew what is made from other files: `make manifests`. Tests prove that it was done.
 
-- The copies of the definition, crds/bazaar.yaml of the chart and k8s/base/crd.yaml, from the operator's.
+- The copies of the definition in the chart and in k8s/, from the operator's.
 - The table of values in the chart's README, from the comments in values.yaml.
 - values.schema.json, from values.yaml and the definition: a value that is misspelt or out of bounds
   is refused by Helm, before anything reaches a cluster.
@@ -34,9 +34,10 @@ NARROWER: dict[str, dict[str, Any]] = {
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "imagePullSecrets": {"items": {"type": "object", "required": ["name"]}},
+    "operator.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR"]},
     "operator.env": {"items": {"type": "object", "required": ["name"]}},
     "operator.tolerations": {"items": {"type": "object"}},
-    **dict.fromkeys(STRINGS, {"additionalProperties": {"type": "string"}}),
+    **{path: {"additionalProperties": {"type": "string"}} for path in STRINGS},
 }
 """What a value's type does not say."""
 
@@ -94,7 +95,7 @@ def readme() -> str:
 def schema() -> dict[str, Any]:
     """The JSON schema of the values: closed, but for what Kubernetes or the user defines."""
     told = {value.path: value for value in values()}
-    spec = _stripped(spec_schema())
+    spec = stripped(spec_schema())
     peers = spec["properties"].pop("peers")
     spec["description"] = told["bazaar.spec"].told
     tree = _schema("", yaml.safe_load((CHART / "values.yaml").read_text()), told)
@@ -127,19 +128,19 @@ def spec_schema() -> dict[str, Any]:
     return found
 
 
-def _stripped(node: Any) -> Any:
+def stripped(node: Any) -> Any:
     """Without what only the API server understands, and closed where it would drop a field."""
     if isinstance(node, list):
-        return [_stripped(each) for each in node]
+        return [stripped(each) for each in node]
     if not isinstance(node, dict):
         return node
     inner = {
-        key: _stripped(value)
+        key: stripped(value)
         for key, value in node.items()
         if not key.startswith("x-kubernetes-") and key not in {"default", "format"}
     }
     if "properties" in node:
-        inner["properties"] = {name: _stripped(value) for name, value in node["properties"].items()}
+        inner["properties"] = {name: stripped(value) for name, value in node["properties"].items()}
         inner["additionalProperties"] = False
     return inner
 

@@ -13,6 +13,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many random, malformed and oversized requests tests/fuzz sends",
     )
     parser.addoption(
+        "--golden",
+        action="store_true",
+        help="write the golden files of tests/unit/operator anew; look at the difference with git",
+    )
+    parser.addoption(
         "--matrix",
         type=int,
         default=0,

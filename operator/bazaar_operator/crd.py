@@ -77,13 +77,14 @@ async def apply(cluster: Definitions, *, timeout_s: float = 60.0) -> str:
     said = await _apply(cluster)
     polls = max(1, int(timeout_s / POLL_S))
     why = "it was deleted meanwhile"
-    for _ in range(polls):
+    for poll in range(polls):
+        if poll:
+            await asyncio.sleep(POLL_S)
         found = await cluster.get()
         if found is not None:
             why = _unestablished(found)
             if not why:
                 return said
-        await asyncio.sleep(POLL_S)
     raise NotEstablished(f"{labels.CRD_NAME} is not established after {timeout_s:.0f} s: {why}")
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 README = (ROOT / "README.md").read_text()
-FOLDERS = ("peer", "operator", "tests", "bench", "docs")
+FOLDERS = ("peer", "operator", "charts", "k8s", "tests", "bench", "docs")
 WRITTEN_BY_RUNS = "docs/evidence/"
 
 RULE = re.compile(r"\b[RNTCDUHKS][1-9]\d?\b")

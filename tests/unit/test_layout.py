@@ -9,7 +9,8 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = sorted(path for folder in ("peer", "operator") for path in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("peer", "operator", "charts")
+PRODUCT = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MODULE_LINES, FUNCTION_LINES = 300, 50
 
 LONG_MODULES: dict[str, str] = {}
