@@ -83,6 +83,8 @@ def main() -> None:
     settings = settings_from(os.environ)
     kopf.configure(log_format=kopf.LogFormat.JSON)
     logging.getLogger().setLevel(settings.log_level)
+    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     asyncio.run(
         kopf.operator(
             registry=register(lambda: opened(settings), namespaced=bool(settings.namespace)),

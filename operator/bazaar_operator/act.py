@@ -35,6 +35,8 @@ from bazaar_operator.plan import (
 )
 
 RESYNC_S = 30.0
+"""A settled Bazaar is passed over so often, and each object is applied in such a pass."""
+
 HANDOVER_S = 5.0
 LOOK_EVERY_S = 0.02
 
@@ -54,10 +56,11 @@ class Hands:
         self._absent: dict[tuple[str, str, str], float] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
 
-    def forget(self) -> None:
-        """Look at every object again in the next pass, however lately it was applied."""
-        self._applied = {key: structs.replace(a, at=-RESYNC_S) for key, a in self._applied.items()}
-        self._absent.clear()
+    def look_again(self, uid: str) -> None:
+        """Apply all objects of a Bazaar in the next pass, however lately they were applied."""
+        for key, former in self._applied.items():
+            if key[0] == uid:
+                self._applied[key] = structs.replace(former, at=-RESYNC_S)
 
     async def act(self, seen: Observation, action: Action) -> bool:
         """Raises: ApiError, PeerError: it may have been carried out all the same."""
@@ -105,7 +108,7 @@ class Hands:
         same = former is not None and former.wish == wish
         stands = seen.statefulset.generation if seen.statefulset else 0
         untouched = kind != "StatefulSet" or (former and former.generation == stands)
-        if same and former and now - former.at < RESYNC_S and untouched:
+        if same and former and now - former.at < RESYNC_S / 2 and untouched:
             return False
         answer = await self.api.apply(manifest)
         generation = answer["metadata"].get("generation") or 0

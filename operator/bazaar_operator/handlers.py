@@ -18,6 +18,14 @@ from bazaar_operator import labels
 from bazaar_operator.loop import STUCK_S, Key, Loop
 
 CHILDREN = {labels.MANAGED_BY: labels.FIELD_MANAGER}
+OBJECTS = (
+    ("", "services"),
+    ("", "configmaps"),
+    ("policy", "poddisruptionbudgets"),
+    ("networking.k8s.io", "networkpolicies"),
+)
+"""Kinds that are watched only to put right what others do to them."""
+
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
@@ -42,7 +50,7 @@ def configure(settings: kopf.OperatorSettings, *, namespaced: bool) -> None:
     settings.posting.loggers = False
     settings.execution.default_backoff = 10
     settings.watching.chunk_size = 500
-    for kind in ("pods", "statefulsets"):
+    for kind in ("pods", "statefulsets", *(plural for _, plural in OBJECTS)):
         settings.watching.label_selectors[kind] = labels.MANAGED_SELECTOR
 
 
@@ -90,4 +98,10 @@ def register(
         if name := body.metadata.labels.get(labels.BAZAAR):
             loops[0].wake(Key(namespace or "", name), "child")
 
+    async def touched(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+        if name := body.metadata.labels.get(labels.BAZAAR):
+            loops[0].wake(Key(namespace or "", name), "child", touched=True)
+
+    for group, plural in OBJECTS:
+        kopf.on.event(group, plural, labels=CHILDREN, registry=registry)(touched)
     return registry

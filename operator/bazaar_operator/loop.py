@@ -33,6 +33,7 @@ class Worker:
     def __init__(self) -> None:
         self.woken = asyncio.Event()
         self.trigger = "timer"
+        self.touched = False
         self.last = Pass()
 
 
@@ -48,7 +49,7 @@ class Loop:
         """Since the walk last came round."""
         return time.monotonic() - self._beat
 
-    def wake(self, key: Key, trigger: str) -> None:
+    def wake(self, key: Key, trigger: str, *, touched: bool = False) -> None:
         worker = self.workers.get(key)
         if worker is None:
             if self._tasks is None:
@@ -56,6 +57,7 @@ class Loop:
             worker = self.workers[key] = Worker()
             self._tasks.create_task(self._work(key, worker))
         worker.trigger = trigger
+        worker.touched |= touched
         worker.woken.set()
 
     async def run(self) -> None:
@@ -78,9 +80,11 @@ class Loop:
         failures = 0
         while True:
             trigger, worker.trigger = worker.trigger, "timer"
+            touched, worker.touched = worker.touched, False
             worker.woken.clear()
-            done = await self._once(key, trigger)
+            done = await self._once(key, trigger, touched)
             if done is None:
+                worker.touched |= touched
                 await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
                 failures += 1
                 continue
@@ -95,12 +99,12 @@ class Loop:
                 continue
             await asyncio.sleep(AT_ONCE_S)  # events come in swarms
 
-    async def _once(self, key: Key, trigger: str) -> Pass | None:
+    async def _once(self, key: Key, trigger: str, touched: bool) -> Pass | None:
         """One pass; None if it failed, which is logged and counted here."""
         began, result = time.monotonic(), "error"
         try:
             async with asyncio.timeout(PASS_MAX_S):
-                done = await self.reconciler.reconcile(*key)
+                done = await self.reconciler.reconcile(*key, touched=touched)
         except ApiError as error:
             result = "requeue" if error.is_conflict else "error"
             logger.log(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from bazaar_operator.status import PHASES
@@ -15,6 +21,7 @@ TRIGGERS = ("create", "update", "resume", "child", "timer")
 
 class Metrics:
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = of = CollectorRegistry()
         self.duration = Histogram(
             f"{PREFIX}_reconcile_duration_seconds", "One reconcile, by result and trigger",

@@ -200,8 +200,13 @@ class Observation:
 
     @cached_property
     def old(self) -> tuple[Pod, ...]:
+        """Pods that are to be updated; not those that only go because nobody wishes for them."""
         found = self.statefulset
-        return tuple(pod for pod in self.pods if found and pod.revision != found.revision)
+        return tuple(
+            pod
+            for pod in self.pods
+            if found and pod.revision != found.revision and pod.ordinal < found.replicas
+        )
 
     def caught_up(self, pod: Pod) -> bool:
         return self.ring is not None and pod.ordinal in self.ring.live

@@ -62,8 +62,12 @@ class Reconciler:
         self._turns = asyncio.Lock()
         """Held from the look at the others until the status says who is updated now."""
 
-    async def reconcile(self, namespace: str, name: str) -> Pass:
-        """Raises: ApiError: the next pass begins anew."""
+    async def reconcile(self, namespace: str, name: str, *, touched: bool = False) -> Pass:
+        """One pass; `touched`: somebody may have changed an object of the Bazaar.
+
+        Raises:
+            ApiError: The next pass begins anew.
+        """
         body = await self.api.get(labels.KIND, namespace, name)
         if body is None:
             self.metrics.forget(namespace, name)
@@ -74,6 +78,8 @@ class Reconciler:
             return await self._refuse(body, str(wrong))
         if bazaar.deleting or not await self.leases.claim(bazaar, self.clock()):
             return Pass()
+        if touched:
+            self.hands.look_again(bazaar.uid)
         created = body["metadata"]["creationTimestamp"]
         if bazaar.status.image in {"", self.image}:
             seen, status = await self._look(bazaar, created, turn=True)

@@ -193,9 +193,10 @@ def _with_ring(seen: Observation, ring: Ring) -> tuple[str, str]:
     if (ring.size, voting, len(ring.members), found.replicas) != (wish,) * 4:
         said = f"{voting} of {wish} peers vote, {found.replicas} replicas"
         return "Scaling", f"{said}: {ring.waits}" if ring.waits else said
-    if seen.old or not seen.template_stands:
-        stale = len(seen.old) if seen.template_stands else len(seen.pods)
-        return "Updating", f"{wish - stale} of {wish} pods are updated"
+    changed = found.applied != seen.wished_hash
+    if changed or seen.old:
+        current = 0 if changed else len(seen.pods) - len(seen.old)
+        return "Updating", f"{current} of {wish} pods are updated"
     if len(ring.live) < wish:
         return "Degraded", f"{len(ring.live)} of {wish} peers are ready"
     return "Running", f"{wish} of {wish} peers are ready"

@@ -1,7 +1,7 @@
 """A ring of peers in a few rules: what a peer answers, and how members change, tick by tick.
 
 It shows the operator the behaviour of real peers (R10, R11, R14), and it counts what must not be:
-every trader change, and every volume formatted while its ring had a history.
+every trader change, and every volume formatted in another one's place.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Peers:
         self.running: dict[int, Process] = {}
         self.rings: dict[str, Ring] = {}
         self.amnesiacs: list[str] = []
-        """Volumes that were formatted although their ring had a history: they may have voted."""
+        """Volumes formatted under a life that another volume has: what that one promised is gone."""
         self._ids = itertools.count(1)
 
     def new_volume(self, ordinal: int) -> Volume:
@@ -160,11 +160,12 @@ class Peers:
         if mine.volume.ring or mine.ordinal >= mine.genesis:
             return 409, {"detail": "not a new one"}
         ring = self.rings.setdefault(mine.ring, _genesis(mine.genesis))
-        if ring.epoch:
+        life = ring.lives.get(mine.ordinal)
+        if life is None or life.volume not in {"", mine.volume.id}:
             self.amnesiacs.append(mine.volume.id)
         mine.volume.ring = mine.ring
-        if mine.ordinal in ring.lives:
-            ring.lives[mine.ordinal].volume = mine.volume.id
+        if life:
+            life.volume = mine.volume.id
         return 200, {"outcome": "formatted"}
 
     def _wish(self, mine: Process, body: Object) -> tuple[int, Object]:

@@ -195,7 +195,7 @@ def parts_of(path: str) -> tuple[str, str, str, str]:
     words = path.strip("/").split("/")
     words = words[2:] if words[0] == "api" else words[3:]
     namespace = ""
-    if words[0] == "namespaces" and len(words) > 2:
+    if words[:1] == ["namespaces"] and len(words) > 2:
         namespace, words = words[1], words[2:]
     plural, name, sub = (*words, "", "", "")[:3]
     return plural, namespace, name, sub

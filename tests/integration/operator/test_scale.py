@@ -110,7 +110,7 @@ async def test_what_others_changed_or_deleted_is_put_right() -> None:
         [{"op": "replace", "path": "/spec/replicas", "value": 9}],
     )
     world.store.remove(Key("services", SPACE, "fair-client"))
-    operator.reconciler.hands.forget()
+    operator.reconciler.hands.look_again(world.body()["metadata"]["uid"])
 
     await operator.settle()
 

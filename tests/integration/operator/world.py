@@ -5,7 +5,7 @@ moment it happens, so that a bug cannot hide behind what the ring mends later:
 
 - It stops a live voter although those left are no majority (a ring of two has none to spare).
 - It wishes for fewer replicas than the highest member + 1.
-- It has a volume formatted while the ring has a history (R14).
+- It has a volume formatted in the place of another one, whose promises are lost then (R14).
 - It deletes the claim of a member.
 """
 
