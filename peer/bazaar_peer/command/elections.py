@@ -77,7 +77,7 @@ class Elections:
                 return  # of a peer that starts and has not heard of the newest reign yet
             self.signs.append((now, NOTICED[name], event.get("peer", "")))
         elif name == "follows" and int(event.get("epoch", "0")) in self.epochs:
-            # It had not heard of the trader yet, as a peer that has just started, or hears it again.
+            # It had not heard of the trader yet, like a peer that has just started.
             self.signs = [sign for sign in self.signs if sign[2] != event.get("peer", "")]
         elif name == "reign_begun" and int(event["epoch"]) not in self.epochs:
             self.epochs.add(int(event["epoch"]))
