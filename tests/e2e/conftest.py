@@ -85,6 +85,8 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
     short = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     name = f"e2e-{short[:40].strip('-')}"
     attempt("kubectl", "delete", "namespace", name, "--ignore-not-found", env=cluster.env)
+    for node in cluster.nodes:
+        node.drop_logs(name)
     cluster.kubectl("create", "namespace", name)
     enforce = "pod-security.kubernetes.io/enforce=restricted"
     cluster.kubectl("label", "namespace", name, enforce)

@@ -14,7 +14,7 @@ from tests.e2e.tools import attempt, run, until
 
 KEPT = "/var/log/bazaar-e2e"
 KEEP_LOGS = (
-    f"mkdir -p {KEPT}; while sleep 0.5; do for f in /var/log/pods/*/*/*.log; do "
+    f"mkdir {KEPT} || exit; while sleep 0.5; do for f in /var/log/pods/*/*/*.log; do "
     'd=${f#/var/log/pods/}; t=$(echo "$d" | tr / @); '
     f'[ -e "{KEPT}/$t" ] || ln "$f" "{KEPT}/$t" 2>/dev/null; done; done'
 )
@@ -37,6 +37,10 @@ class Node:
     def keep_logs(self) -> None:
         """Keep what containers log from now on, for as long as the node lives."""
         run("docker", "exec", "-d", self.name, "sh", "-c", KEEP_LOGS)
+
+    def drop_logs(self, namespace: str) -> None:
+        """Drop what was kept of an earlier namespace of that name."""
+        self.do("sh", "-c", f"rm -f {KEPT}/{namespace}_*")
 
     def kept_logs(self, namespace: str) -> dict[str, str]:
         """Return kept logs of a namespace by their names, POD_UID@CONTAINER@N.log."""

@@ -180,6 +180,11 @@ class Ring:
 
         return until(later, f"a trader of an epoch after {after}; {self.told()}", seconds)
 
+    def renew(self, pod: str) -> None:
+        """Have a pod made anew: one that crashed again would be started later and later."""
+        self.kubectl("delete", "pod", pod)
+        self.wait_settled()
+
     def pod_made_anew(self, seat: Seat) -> bool:
         """Tell whether another pod has the name of the one where the trader sat."""
         uids = [pod.metadata.uid for pod in self.pods() if pod.metadata.name == seat.pod]

@@ -23,6 +23,7 @@ def crash(ring: Ring, drills: Drills) -> None:
     with drills.one():
         seat.node.kill(seat.pid)
         ring.wait_reign(seat.epoch)
+    ring.renew(seat.pod)
 
 
 def test_graceful_deletion_fails_no_request(make_ring: MakeRing, figures: Figures) -> None:
@@ -86,3 +87,4 @@ def test_crash_without_the_api_server(
             with drills.one(), cluster.control_plane.api_stopped():
                 seat.node.kill(seat.pid)
                 drills.idle(API_STOPPED_S if number % 3 else 2 * API_STOPPED_S)
+            ring.renew(seat.pod)
