@@ -85,6 +85,13 @@ def register(
             raise kopf.PermanentError(f"the walk has not come round for {loops[0].age_s:.0f} s")
         return loops[0].age_s
 
+    _watch(registry, loops)
+    return registry
+
+
+def _watch(registry: kopf.OperatorRegistry, loops: list[Loop]) -> None:
+    """Wake the loop by whatever happens to a Bazaar or to what belongs to it."""
+
     @kopf.on.create(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
     @kopf.on.resume(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
     @kopf.on.update(labels.GROUP, labels.PLURAL, id="reconcile", registry=registry)
@@ -104,4 +111,3 @@ def register(
 
     for group, plural in OBJECTS:
         kopf.on.event(group, plural, labels=CHILDREN, registry=registry)(touched)
-    return registry

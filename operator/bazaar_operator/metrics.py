@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from aiohttp import web
 from prometheus_client import (
     CollectorRegistry,
@@ -32,10 +34,9 @@ class Metrics:
             f"{PREFIX}_reconcile", "Reconciles, by result and trigger",
             ["result", "trigger"], registry=of,
         )  # fmt: skip
-        for result in RESULTS:
-            for trigger in TRIGGERS:
-                self.duration.labels(result, trigger)
-                self.reconciles.labels(result, trigger)
+        for parts in product(RESULTS, TRIGGERS):
+            self.duration.labels(*parts)
+            self.reconciles.labels(*parts)
         ring = ["namespace", "name"]
         self.success = Gauge(
             f"{PREFIX}_reconcile_last_success_timestamp_seconds", "When one last succeeded",

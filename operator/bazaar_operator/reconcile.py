@@ -21,12 +21,13 @@ from bazaar_operator.api import Api, Object
 from bazaar_operator.events import tell
 from bazaar_operator.leases import Leases
 from bazaar_operator.metrics import Metrics
+from bazaar_operator.news import news
 from bazaar_operator.observation import Observation, PeerView, Pod
 from bazaar_operator.observe import look_at, observe
 from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.plan import Apply, plan
 from bazaar_operator.spec import Bazaar, InvalidSpec, Status, parse
-from bazaar_operator.status import derive, image, invalid, news
+from bazaar_operator.status import derive, image, invalid
 
 logger = logging.getLogger(__name__)
 

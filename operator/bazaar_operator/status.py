@@ -126,6 +126,10 @@ def _volumes(seen: Observation) -> dict[str, str]:
             if genesis and peer.state == "empty" and peer.volume:
                 found.setdefault(str(pod.ordinal), peer.volume)
     if seen.ring:
+        lives = {(m.id, m.incarnation): m for m in seen.ring.members}
+        for pod, peer in heard(seen.serving):  # members of the first hour are not named
+            if (pod.ordinal, peer.incarnation) in lives:
+                found.setdefault(str(pod.ordinal), peer.volume)
         found |= {str(m.id): m.volume for m in seen.ring.members if m.volume}
     return found
 
@@ -265,44 +269,3 @@ def _condition(
         last_transition_time=kept or datetime.fromtimestamp(now, UTC).strftime("%FT%TZ"),
         observed_generation=bazaar.generation,
     )
-
-
-# ---- events ----
-
-
-def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
-    """Return (type, reason, sentence) of what has changed; reasons are stable."""
-    old, found = bazaar.status, []
-    if new.trader and (new.trader, new.epoch) != (old.trader, old.epoch):
-        found.append(("Normal", "TraderElected", f"{new.trader} reigns in epoch {new.epoch}"))
-    lives = [{(m.id, m.incarnation) for m in status.members} for status in (old, new)]
-    for who, life in sorted(lives[1] - lives[0]):
-        found.append(("Normal", "MemberAdded", f"peer {who}, incarnation {life}"))
-    for who, life in sorted(lives[0] - lives[1]):
-        found.append(("Normal", "MemberRemoved", f"peer {who}, incarnation {life}"))
-    for ordinal, volume in sorted(new.volumes.items()):
-        if old.volumes.get(ordinal) != volume:
-            found.append(("Normal", "VolumeAdmitted", f"peer {ordinal} has volume {volume}"))
-    if old.image and new.image != old.image:
-        found.append(("Normal", "ImageChanged", f"from {old.image} to {new.image}"))
-    if new.phase != old.phase:
-        found += _phase_news(old, new)
-    if _said(new, "Stalled") not in {"", _said(old, "Stalled")}:
-        found.append(("Warning", "Stalled", _said(new, "Stalled")))
-    return found
-
-
-def _phase_news(old: Status, new: Status) -> Iterator[tuple[str, str, str]]:
-    said = _said(new, "Ready")
-    if new.phase == "NoMajority":
-        yield "Warning", "MajorityLost", said
-    elif new.phase == "Updating":
-        yield "Normal", "UpdateStarted", said
-    elif new.phase == "Running" and old.phase == "Updating":
-        yield "Normal", "UpdateFinished", said
-    elif new.phase == "Running":
-        yield "Normal", "Running", said
-
-
-def _said(status: Status, name: str) -> str:
-    return next((c.message for c in status.conditions if c.type == name), "")

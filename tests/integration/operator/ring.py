@@ -42,6 +42,8 @@ class Life:
     incarnation: int
     voter: bool
     volume: str
+    genesis: bool = False
+    """A member of the first hour: the ring never says which volume it has."""
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Peers:
         self.running: dict[int, Process] = {}
         self.rings: dict[str, Ring] = {}
         self.amnesiacs: list[str] = []
-        """Volumes formatted under a life that another volume has: what that one promised is gone."""
+        """Volumes formatted under a life that another one has: what that one promised is gone."""
         self._ids = itertools.count(1)
 
     def new_volume(self, ordinal: int) -> Volume:
@@ -105,7 +107,7 @@ class Peers:
             "waits": "",
             "members": [
                 {"id": m.ordinal, "incarnation": m.incarnation, "voter": m.voter,
-                 "volume": m.volume}
+                 "volume": "" if m.genesis else m.volume}
                 for m in sorted(ring.lives.values(), key=lambda m: m.ordinal)
             ],
             "retired": [],
@@ -256,7 +258,9 @@ class Peers:
 
 
 def _genesis(size: int) -> Ring:
-    return Ring(size=size, lives={o: Life(o, 0, voter=True, volume="") for o in range(size)})
+    return Ring(
+        size=size, lives={o: Life(o, 0, voter=True, volume="", genesis=True) for o in range(size)}
+    )
 
 
 def is_below_majority(live: set[int], voters: set[int]) -> bool:

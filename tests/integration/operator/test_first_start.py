@@ -147,6 +147,11 @@ async def test_retained_volumes_are_adopted_when_their_ring_is_named() -> None:
     assert world.status["ringId"] == former
     assert world.ring.epoch > epoch
 
+    world.wish(peers=1, storage={"adoptRing": former, "retentionPolicy": {"whenScaled": "Delete"}})
+    await Operator(world).settle()
+    world.check()
+    assert len(world.store.all("persistentvolumeclaims")) == 1
+
 
 async def test_pods_that_never_started_make_way_for_a_better_image() -> None:
     """k8s#67250: a broken revision never goes away by itself."""
