@@ -8,10 +8,10 @@ IMAGE ?= bazaar:dev
 DOCKER_BUILD_FLAGS ?=
 export PYTHONSAFEPATH := 1
 
-.PHONY: help run test check fmt sim bench bench-long fuzz image manifests setup clean
+.PHONY: help run test check fmt sim bench bench-long e2e e2e-full fuzz image manifests setup clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,6 +47,14 @@ fuzz: setup ## 100,000 random, malformed and oversized requests
 $(VENV)/.bench: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
+
+E2E := $(BIN)/python -m pytest --e2e tests/e2e -p no:xdist -ra
+
+e2e: setup ## drills on a kind cluster, three of a kind; needs docker, kind, kubectl, helm
+	$(E2E)
+
+e2e-full: setup ## the same, a hundred of a kind: takes hours
+	E2E_FULL=1 $(E2E)
 
 bench: $(VENV)/.bench ## goals and figures, about six minutes
 	$(BIN)/python -m bench

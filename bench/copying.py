@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bazaar_peer.command.tally import percentile
 from bench.buyers import Buyers, Done
-from bench.load import percentile
 from bench.members import to_size
 from bench.rig import Ring, ring
 from bench.session_load import Load

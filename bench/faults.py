@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bazaar_peer.command.tally import percentile
 from bench.buyers import Buyers
-from bench.load import percentile
 from bench.rig import Ring, kill, ring
 
 STOCK = 50_000_000

@@ -21,14 +21,11 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from bazaar_peer.command.tally import percentile
+
 KEY_BASE = 100_000_000_000
 WARM_UP = 0.1
 """Share of the run that is not counted."""
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Return a percentile of an ordered list, 0 of an empty one."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def summary(latencies_s: list[float], seconds: float, per_request: int) -> dict[str, float]:

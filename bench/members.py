@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bazaar_peer.command.scale import scale
+from bazaar_peer.command.tally import percentile
 from bench.buyers import Buyers
 from bench.faults import verify
-from bench.load import percentile
 from bench.rig import Ring, ring
 
 STOCK = 1_000_000

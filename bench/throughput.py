@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bazaar_peer.command.tally import percentile
 from bench.goals import Table
-from bench.load import percentile
 from bench.rig import Ring
 
 POINTS = (1, 8, 64, 256)

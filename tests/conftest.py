@@ -23,3 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         help="runs of each fault of the process matrix with 3, 5 and 6 peers; 0: the short matrix",
     )
+    parser.addoption(
+        "--e2e",
+        action="store_true",
+        help="run tests/e2e on a kind cluster; `make e2e` does",
+    )

@@ -109,8 +109,8 @@ def test_every_command_in_the_readme_exists() -> None:
 
 
 def test_every_make_target_in_the_pages_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    in_code = re.compile(r"(?:^ +|`)make ([a-z -]+)", re.MULTILINE)
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    in_code = re.compile(r"(?:^ +|`)make ([a-z0-9 -]+)", re.MULTILINE)
     named = {
         t for page in PAGES for code in in_code.findall(page.read_text()) for t in code.split()
     }

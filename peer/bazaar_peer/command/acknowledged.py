@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from bazaar_peer.command.ring_folder import RingError
 
 if TYPE_CHECKING:
-    from bazaar_peer.command.verify import Replay, Report
+    from bazaar_peer.command.replay import Replay
+    from bazaar_peer.command.report import Report
 
 
 def read_list(path: Path) -> list[tuple[str, str]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from bazaar_peer.command import client, local, serve, views
+from bazaar_peer.command import client, local, proofs, serve, views
+from bazaar_peer.command.options import URL, Json, Url, fail, show
 
 app = typer.Typer(
     name="bazaar",
@@ -24,16 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Url = Annotated[str, typer.Option(help="Any peer of the ring.", envvar="BAZAAR_URL")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
-URL = "http://127.0.0.1:8600"
-
-
-def fail(message: str, code: int = 1) -> typer.Exit:
-    """Say what went wrong on standard error."""
-    typer.echo(f"bazaar: {message}", err=True)
-    return typer.Exit(code)
 
 
 @app.command(
@@ -95,13 +84,6 @@ def ask(method: str, url: str, path: str, body: object = None, **headers: str) -
         return asyncio.run(client.call(method, url, path, body, headers))
     except client.CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong
-
-
-def show(found: dict[str, object], as_json: bool, view: views.View) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        view(found)
 
 
 def key_header(key: str | None, client_name: str | None) -> dict[str, str]:
@@ -210,25 +192,6 @@ def accounts(url: Url = URL, as_json: Json = False) -> None:
     show(ask("GET", url, "/v1/accounts"), as_json, views.accounts)
 
 
-@app.command(epilog="Example:  bazaar verify ./ring --acknowledged acknowledged.txt")
-def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a stopped ring.")],
-    acknowledged: Annotated[
-        Path | None, typer.Option(help="A client's list, one `client key` a line.")
-    ] = None,
-) -> None:
-    """Audit all journals and checkpoints of a ring's folder (S3, S4, S6–S8, S10)."""
-    from bazaar_peer.command import verify as audit  # noqa: PLC0415 - only this command needs it
-
-    try:
-        report = audit.verify(folder, acknowledged)
-    except local.RingError as wrong:
-        raise fail(str(wrong), 2) from wrong
-    views.audit(report)
-    if report.violations:
-        raise typer.Exit(1)
-
-
 @app.command(epilog="Examples:  bazaar recover ./ring  ·  bazaar recover ./ring --yes --json")
 def recover(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a stopped ring.")],
@@ -291,6 +254,10 @@ def simulate(
         raise fail(str(wrong), 2) from wrong
     if failed:
         raise typer.Exit(1)
+
+
+app.command(epilog=proofs.VERIFY_EXAMPLES)(proofs.verify)
+app.command(epilog=proofs.LOAD_EXAMPLES)(proofs.load)
 
 
 def main() -> None:

@@ -59,10 +59,14 @@ class Elections:
 
     def read(self) -> list[dict[str, int | str | float]]:
         """Read what is new; return the elections that ended since the last call."""
-        events = [event for tail in self.tails for line in tail.lines() if (event := parse(line))]
-        events = [event for event in events if event.get("mono_ns", "").isdigit()]
+        lines = [line for tail in self.tails for line in tail.lines()]
+        return self.take([event for line in lines if (event := parse(line))])
+
+    def take(self, events: list[dict[str, str]]) -> list[dict[str, int | str | float]]:
+        """Take events of several peers of one machine, in any order; return as `read` does."""
+        timed = [event for event in events if event.get("mono_ns", "").isdigit()]
         before = len(self.found)
-        for event in sorted(events, key=lambda event: int(event["mono_ns"])):
+        for event in sorted(timed, key=lambda event: int(event["mono_ns"])):
             self._take(event)
         return self.found[before:]
 
@@ -72,6 +76,9 @@ class Elections:
             if int(event.get("epoch", "0")) < max(self.epochs, default=0):
                 return  # of a peer that starts and has not heard of the newest reign yet
             self.signs.append((now, NOTICED[name], event.get("peer", "")))
+        elif name == "follows" and int(event.get("epoch", "0")) in self.epochs:
+            # It had not heard of the trader yet, like a peer that has just started.
+            self.signs = [sign for sign in self.signs if sign[2] != event.get("peer", "")]
         elif name == "reign_begun" and int(event["epoch"]) not in self.epochs:
             self.epochs.add(int(event["epoch"]))
             signs = [sign for sign in self.signs if now - sign[0] < LOOK_BACK_NS]

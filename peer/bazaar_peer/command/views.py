@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from bazaar_peer.command.verify import Report
+    from bazaar_peer.command.report import Report
 
 View: TypeAlias = Callable[[dict[str, Any]], None]
 console = Console()

@@ -19,6 +19,7 @@ from bazaar_peer.market.commands import decode_command
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
 from bazaar_peer.runtime.bodies import query_integer
+from bazaar_peer.runtime.credential import is_admin
 from bazaar_peer.runtime.problems import Problem, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -84,12 +85,13 @@ class Reads:
         await self._market(request)
         peer = self.peer
         told: list[dict[str, Any]] = []
+        show = _entry_with_key if is_admin(request) else _entry
         for stored in peer.journal.behind(after, JOURNAL_MAX_BYTES):
             if stored.last > peer.state.index or len(told) >= limit:
                 break
             for index, entry in entries(decode_record(stored.blob)):
                 if index > after:
-                    told.append({"index": index, "epoch": stored.epoch, **_entry(entry)})
+                    told.append({"index": index, "epoch": stored.epoch, **show(entry)})
         return self._told({"begins": peer.journal.base[1] + 1, "entries": told[:limit]})
 
     def _status(self, body: bytes) -> web.Response:
@@ -132,6 +134,14 @@ def _entry(entry: Entry) -> dict[str, Any]:
     except UNREADABLE:
         return {"kind": "Invalid", **told}
     return {"kind": type(command).__name__, **told, **msgspec.structs.asdict(command)}
+
+
+def _entry_with_key(entry: Entry) -> dict[str, Any]:
+    """Show an entry to who may see whose it is."""
+    told = _entry(entry)
+    if isinstance(entry, Submission) and entry.client:
+        told |= {"client": entry.client, "key": entry.key}
+    return told
 
 
 def _stamp(stamp: bytes) -> dict[str, int]:

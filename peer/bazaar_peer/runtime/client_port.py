@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from bazaar_peer.runtime import problems
 from bazaar_peer.runtime.api import Commands, routes
 from bazaar_peer.runtime.api_events import Events
+from bazaar_peer.runtime.api_log import LogView
 from bazaar_peer.runtime.api_peer import PeerView
 from bazaar_peer.runtime.api_reads import Reads
 from bazaar_peer.runtime.api_ring import RingView
@@ -72,6 +73,7 @@ def make_app(
         *routes(commands),
         *reads.routes(),
         *ring.routes(),
+        *LogView(peer, settings).routes(),
         *PeerView(peer, settings, volume).routes(),
         *streams,
         *described_itself,

@@ -143,6 +143,21 @@ def _read(summary: str, *parameters: Json) -> Json:
     return _operation(summary, parameters=[*COMMON, CONSISTENCY, *parameters])
 
 
+def _bytes_of(told: Json) -> Json:
+    """An operation whose success is bytes."""
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    told["responses"]["200"] = {"description": "Bytes; none at the end.", "content": binary}
+    return told
+
+
+_SEGMENT = {"type": "integer", "minimum": 1, "maximum": 10**12 - 1}
+_LOG_SLICE = _bytes_of(
+    _operation(
+        "A segment's bytes behind an offset, at most 256 KiB; takes the ring's token.",
+        parameters=[_path("segment", _SEGMENT), _query("after")],
+        errors=(400, 401, 404),
+    )
+)
 ID = _path("id", _NUMBER)
 LOT = _path("lot", {"type": "integer", "minimum": 1, "maximum": 2**48 - 1})
 PATHS: Json = {
@@ -179,6 +194,14 @@ PATHS: Json = {
     "/v1/trades": {"get": _read("Trades behind an index.", *PAGE)},
     "/v1/accounts": {"get": _read("What everybody paid and earned.")},
     "/v1/journal": {"get": _read("Committed entries behind an index.", *PAGE)},
+    "/v1/log": {
+        "get": _operation(
+            "Segments of this peer's log, archived ones too; takes the ring's token.",
+            parameters=[_query("after")],
+            errors=(400, 401),
+        )
+    },
+    "/v1/log/{segment}": {"get": _LOG_SLICE},
     "/v1/ring": {"get": _operation("This peer's view of the ring.", parameters=[], errors=())},
     "/v1/events": {
         "get": {

@@ -10,6 +10,7 @@ from bazaar_peer.core.effects import Recovered
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, WrongRing
 from bazaar_peer.runtime.joining import join
+from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.set_aside import finish_setting_aside
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, Layout
@@ -76,6 +77,6 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
 
 def archive_of(folder: Path, incarnation: int) -> Path:
     """Return where a life archives its segments: each counts them from 1 on."""
-    place = folder.with_name(f"{folder.name}.{incarnation}") if incarnation else folder
+    place = archive_place(folder, incarnation)
     place.mkdir(parents=True, exist_ok=True)
     return place

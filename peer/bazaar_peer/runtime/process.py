@@ -188,12 +188,25 @@ async def _awaited(settings: ProcessSettings, asked: Asked) -> tuple[Volume, Rec
         await waiting.close()
 
 
+async def _run(settings: ProcessSettings) -> int:
+    """Run all lives; in a cluster the process ends here, with everything closed.
+
+    The loop's own end waits for every name that is still looked up: after the deletion of a whole
+    ring, whose names are gone, for longer than the pod's grace period.
+    """
+    code = await lives(settings)
+    if settings.in_cluster:
+        logging.shutdown()
+        os._exit(code)
+    return code
+
+
 def main(settings: ProcessSettings) -> int:
     """Run a peer's process; return its exit code."""
     path = Path(settings.log) if settings.log else None
     logs.start(path, settings.me, as_json=settings.log_json, level=settings.log_level)
     try:
-        return uvloop.run(lives(settings))
+        return uvloop.run(_run(settings))
     except NotWanted as answer:
         log.info("not_wanted", extra={"fields": {"why": str(answer)}})
         return EXIT_REMOVED

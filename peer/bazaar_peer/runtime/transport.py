@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from ssl import SSLContext
@@ -260,8 +261,15 @@ class TcpTransport:
             address = self._address_of(link.peer) if link.astray else address
         host, _, port = address.rpartition(":")
         loop = asyncio.get_running_loop()
+        # Looked up apart: uvloop's `create_connection`, when it is given up while it looks a name
+        # up, leaves an error that nobody retrieves.
+        found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
         _, connection = await loop.create_connection(
-            lambda: Dialled(self, link.peer), host, int(port), ssl=self._ssl
+            lambda: Dialled(self, link.peer),
+            str(found[0][4][0]),
+            int(port),
+            ssl=self._ssl,
+            server_hostname=host if self._ssl else None,
         )
         try:
             return connection if await connection.welcome else None

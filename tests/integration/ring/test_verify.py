@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bazaar_peer.command import ring_folder
+from bazaar_peer.command.replay import Replay
+from bazaar_peer.command.report import Report
 from bazaar_peer.command.ring_folder import RingFile, RingFolder
-from bazaar_peer.command.verify import Replay, Report, verify
+from bazaar_peer.command.verify import verify
 from bazaar_peer.core.journal import store
 from bazaar_peer.core.machine import Context, Machine
 from bazaar_peer.core.messages import (
@@ -353,3 +355,34 @@ def test_list_of_keys_that_cannot_be_read_is_misuse(history: History) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "line 2: wanted `client key`, found 'only-one-word'" in " ".join(done.stderr.split())
+
+
+def test_leftover_that_its_trader_never_committed_is_no_violation(history: History) -> None:
+    """S4: the peer was down when a later trader wrote something else there."""
+    other = History(history.folder)
+    other.records = history.records.copy()
+    other.add(order(2, "never-answered"))
+    history.add(EpochStarted(1), epoch=2)
+    history.add(order(2, "k1"), epoch=2)
+    history.add(order(3, "k2"), epoch=2)
+    history.write(0, 1)
+    other.write(2)
+
+    assert violations(history, ["k1", "k2"]) == []
+
+
+def test_leftover_that_its_peer_knew_committed_is_found(history: History) -> None:
+    """S4: a later trader lacked it."""
+    other = History(history.folder)
+    other.records = history.records.copy()
+    lost = other.add(order(2, "answered"))
+    other.add(order(3, "also"))
+    history.add(EpochStarted(1), epoch=2)
+    history.add(order(2, "k1"), epoch=2)
+    history.add(order(3, "k2"), epoch=2)
+    history.write(0, 1)
+    other.write(2)
+
+    assert violations(history) == [
+        f"peer 2 holds another batch at index {lost.last}, which is committed (S4)"
+    ]

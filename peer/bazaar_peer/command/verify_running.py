@@ -1,0 +1,164 @@
+"""`bazaar verify --url`: the same audit, of a ring that runs.
+
+The logs of all members are copied over HTTP, archives included, and read as those of a folder are.
+They are copied one after the other while the ring goes on: each is as old as its copy, and holds
+whatever was acknowledged before the copying began, if its peer has it. Checkpoints stay where they
+are, so S10 is not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from bazaar_peer.command.acknowledged import read_list
+from bazaar_peer.command.history import History, read_history
+from bazaar_peer.command.report import Report
+from bazaar_peer.command.ring_folder import RingError
+from bazaar_peer.command.verify import audit
+from bazaar_peer.runtime.credential import admin_headers
+from bazaar_peer.runtime.journal_file import SUFFIX
+
+ASK_S, CONNECT_S = 30.0, 5.0
+URLS_MAX = 64
+LOG_MAX_BYTES = 16 * 1024**3
+"""Of one peer; more is no drill's log."""
+
+
+class Copied(NamedTuple):
+    """One member's log, as it was copied."""
+
+    ring: str
+    peer: int
+    folder: Path
+
+
+class Unreachable(Exception):  # noqa: N818 - a minority of them is no fault
+    """A member that did not answer."""
+
+
+def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) -> Report:
+    """Audit a running ring.
+
+    Raises:
+        RingError: it cannot be audited, for a reason that the text says.
+    """
+    if len(urls) > URLS_MAX:
+        raise RingError(f"--url was given {len(urls)} times: {URLS_MAX} is the most")
+    for url in urls:
+        if urlsplit(url).scheme not in {"http", "https"}:
+            raise RingError(f"--url is http://HOST:PORT, not {url!r}")
+    keys = read_list(acknowledged) if acknowledged else None
+    token = _token(token_file)
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="bazaar-verify-") as folder:
+        copied = asyncio.run(_copy_all(urls, token, Path(folder), report))
+        histories = [read_history(one.peer, one.folder, one.folder / "none") for one in copied]
+    _reach_back(histories)
+    audit(histories, [], None, keys, report)
+    return report
+
+
+def _token(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip() if path is not None else ""
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise RingError(f"{path} cannot be read: {wrong}") from wrong
+
+
+def _reach_back(histories: list[History]) -> None:
+    """See that the first entry is there: nothing can be executed again without what was before."""
+    firsts = [one.records[min(one.ends)].first for one in histories if one.ends]
+    first = min(firsts, default=1)
+    if first > 1:
+        raise RingError(
+            f"no peer keeps what lies before index {first}, so the history cannot be executed"
+            " again: a ring that is to be audited keeps its journal (checkpoint.keepJournal), or"
+            " was recovered, and is audited in its folder"
+        )
+
+
+async def _copy_all(urls: list[str], token: str, folder: Path, report: Report) -> list[Copied]:
+    timeout = aiohttp.ClientTimeout(total=ASK_S, sock_connect=CONNECT_S)
+    headers = admin_headers(token)
+    copied: list[Copied] = []
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+        members = urls if len(urls) > 1 else await _members(http, urls[0])
+        for place, url in enumerate(members):
+            try:
+                copied.append(await _copy(http, url.rstrip("/"), folder / str(place)))
+            except Unreachable as silent:
+                report.counted.append(f"{url}: not audited, {silent}")
+    if 2 * len(copied) <= len(members):
+        raise RingError(
+            f"{len(copied)} of {len(members)} peers could be read, and what was acknowledged is "
+            f"known to be with a majority only: {'; '.join(report.counted)}"
+        )
+    if len({one.ring for one in copied}) > 1:
+        rings = sorted({one.ring for one in copied})
+        raise RingError(f"these peers are of several rings, {', '.join(rings)}: name one ring's")
+    if len({one.peer for one in copied}) < len(copied):
+        raise RingError("one peer was named twice: name each once, or one that names the others")
+    return copied
+
+
+async def _members(http: aiohttp.ClientSession, url: str) -> list[str]:
+    """Ask one peer where all members are."""
+    try:
+        found = await _json(http, f"{url.rstrip('/')}/v1/ring")
+        return [str(peer["url"]) for peer in found["peers"]]
+    except Unreachable as silent:
+        raise RingError(f"no answer from {url}: {silent}") from silent
+
+
+async def _copy(http: aiohttp.ClientSession, url: str, folder: Path) -> Copied:
+    """Copy a peer's segments, oldest first."""
+    (folder / "journal").mkdir(parents=True)
+    after, size = 0, 0
+    while True:
+        found = await _json(http, f"{url}/v1/log?after={after}")
+        for segment in found["segments"]:
+            after = int(segment["number"])
+            size += await _segment(http, url, after, folder / "journal" / f"{after:012}{SUFFIX}")
+            if size > LOG_MAX_BYTES:
+                raise RingError(f"the log of {url} is larger than {LOG_MAX_BYTES} bytes")
+        if not found["segments"]:
+            return Copied(str(found["ring"]), int(found["peer"]), folder)
+
+
+async def _segment(http: aiohttp.ClientSession, url: str, number: int, path: Path) -> int:
+    with path.open("wb") as file:
+        while found := await _get(http, f"{url}/v1/log/{number}?after={file.tell()}"):
+            await asyncio.to_thread(file.write, found)
+        return file.tell()
+
+
+async def _json(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    found = json.loads(await _get(http, url))
+    assert isinstance(found, dict)
+    return found
+
+
+async def _get(http: aiohttp.ClientSession, url: str) -> bytes:
+    """Get a body.
+
+    Raises:
+        Unreachable: no answer, or none that helps.
+        RingError: the answer is that we may not, which no other peer will answer otherwise.
+    """
+    try:
+        async with http.get(url) as answer:
+            body = await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+    if answer.status == 401:
+        raise RingError("the logs are shown to who has the ring's token: give it as --token-file")
+    if answer.status != 200:
+        raise Unreachable(f"status {answer.status} from {url}")
+    return body

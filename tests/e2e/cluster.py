@@ -1,0 +1,99 @@
+"""The kind cluster of a session: made once, with the image of this very tree on its nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+
+from tests.e2e.nodes import ControlPlane, Node
+from tests.e2e.tools import attempt, run
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts/bazaar"
+NAME = os.environ.get("E2E_CLUSTER", "bazaar-e2e")
+KEEP = os.environ.get("E2E_KEEP", "") not in {"", "0"}
+"""Use the cluster if it is there, and leave it: for work on the tests."""
+REPOSITORY, TAG = "bazaar", "e2e"
+IMAGE = f"{REPOSITORY}:{TAG}"
+
+
+class Cluster:
+    """A running cluster; every program is given its kubeconfig, the user's own stays as it is."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self.env = {"KUBECONFIG": str(kubeconfig)}
+        names = run("kind", "get", "nodes", "--name", NAME).split()
+        self.control_plane = ControlPlane(f"{NAME}-control-plane")
+        self.workers = [Node(name) for name in sorted(names) if name != self.control_plane.name]
+        configuration = client.Configuration()
+        config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+        self._api = client.ApiClient(configuration)
+        self.core = client.CoreV1Api(self._api)
+        self.custom = client.CustomObjectsApi(self._api)
+        self.apps = client.AppsV1Api(self._api)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [self.control_plane, *self.workers]
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def kubectl(self, *words: object, stdin: str | None = None, seconds: float = 120.0) -> str:
+        return run("kubectl", *words, stdin=stdin, seconds=seconds, env=self.env)
+
+    def refused(self, *words: object, stdin: str | None = None) -> str:
+        """Run kubectl, which must be refused, and return what it says."""
+        done = attempt("kubectl", *words, stdin=stdin, env=self.env)
+        assert done.returncode != 0, f"kubectl {' '.join(map(str, words))} was not refused"
+        return done.stderr
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        told = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.kubectl("apply", "-f", "-", stdin=told)
+
+    def helm(self, *words: object, seconds: float = 240.0) -> str:
+        return run("helm", *words, seconds=seconds, env=self.env)
+
+    def install(self, release: str, namespace: str, *options: object) -> str:
+        """Install the chart, or upgrade it, with the image of this tree."""
+        image = ("--set", f"image.repository={REPOSITORY}", "--set", f"image.tag={TAG}")
+        return self.helm("upgrade", "--install", release, CHART, "-n", namespace, *image, *options)
+
+
+def build_image() -> None:
+    flags = shlex.split(os.environ.get("DOCKER_BUILD_FLAGS", ""))
+    run("docker", "build", *flags, "-t", IMAGE, ROOT, seconds=1200)
+
+
+def make(kubeconfig: Path) -> Cluster:
+    """Make the cluster, or take the one that was kept, and give its nodes the image."""
+    there = NAME in run("kind", "get", "clusters").split()
+    if there and not KEEP:
+        run("kind", "delete", "cluster", "--name", NAME)
+    if there and KEEP:
+        run("kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", kubeconfig)
+    else:
+        node_image = os.environ.get("KIND_NODE_IMAGE", "")
+        chosen = ("--image", node_image) if node_image else ()
+        own = ("--kubeconfig", kubeconfig, "--config", Path(__file__).parent / "kind.yaml")
+        create = ("kind", "create", "cluster", "--name", NAME, "--wait", "180s")
+        run(*create, *chosen, *own, seconds=600)
+    if not os.environ.get("E2E_SKIP_BUILD"):
+        build_image()
+    run("kind", "load", "docker-image", IMAGE, "--name", NAME, seconds=600)
+    found = Cluster(kubeconfig)
+    for node in found.nodes:
+        node.keep_logs()
+    return found
+
+
+def remove() -> None:
+    if not KEEP:
+        run("kind", "delete", "cluster", "--name", NAME)

@@ -1,0 +1,129 @@
+"""One cluster for the session, one namespace a test; skipped unless asked for.
+
+    make e2e         three drills of a kind
+    make e2e-full    a hundred
+
+E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is
+the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of figures and of what
+failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE to `kind create`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import artifacts
+from tests.e2e import cluster as clusters
+from tests.e2e.cluster import Cluster
+from tests.e2e.figures import Figures
+from tests.e2e.release import Release
+from tests.e2e.ring import Ring
+from tests.e2e.tools import attempt, missing
+
+SYSTEM = "bazaar-system"
+TEST_S = 6 * 3600 if os.environ.get("E2E_FULL") else 1800
+FAILED = pytest.StashKey[bool]()
+FIGURES = Figures()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    own = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    if not own:
+        return
+    why = missing() if config.getoption("--e2e") else "`make e2e` runs the end-to-end tests"
+    for item in own:
+        item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.timeout(TEST_S))
+        if why:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if FIGURES.runs:
+        FIGURES.write(artifacts.FOLDER)
+        terminalreporter.section("drills")
+        for line in FIGURES.table():
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"figures in {artifacts.FOLDER}")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield clusters.make(tmp_path_factory.mktemp("e2e") / "kubeconfig")
+    clusters.remove()
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    return FIGURES
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of this test's own, that keeps pods to the restricted standard."""
+    with _namespace(cluster, request) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    short = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    name = f"e2e-{short[:40].strip('-')}"
+    attempt("kubectl", "delete", "namespace", name, "--ignore-not-found", env=cluster.env)
+    for node in cluster.nodes:
+        node.drop_logs(name)
+    cluster.kubectl("create", "namespace", name)
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    cluster.kubectl("label", "namespace", name, enforce)
+    yield name
+    if request.node.stash.get(FAILED, False):
+        left = artifacts.leave(cluster, request.node.name, name, SYSTEM)
+        request.node.add_report_section("teardown", "artifacts", f"left in {left}")
+    attempt("helm", "uninstall", "-n", name, "shop", env=cluster.env)
+    # A whole ring that is deleted has nobody to hand over to: nobody waits for its grace period.
+    attempt("kubectl", "-n", name, "delete", "bazaars", "--all", "--wait=false", env=cluster.env)
+    attempt("kubectl", "-n", name, "delete", "pods", "--all", "--grace-period=1", env=cluster.env)
+    gone = ("delete", "namespace", name, "--timeout=180s")
+    attempt("kubectl", *gone, env=cluster.env, seconds=200)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> Release:
+    """The operator of all namespaces, without a Bazaar of its own."""
+    attempt("kubectl", "create", "namespace", SYSTEM, env=cluster.env)
+    release = Release(cluster, SYSTEM, "bazaar")
+    release.install("--set", "bazaar.create=false", "--wait")
+    return release
+
+
+MakeRing = Callable[..., Ring]
+
+
+@pytest.fixture
+def make_ring(cluster: Cluster, operator: Release, namespace: str) -> MakeRing:
+    """Apply a Bazaar and wait until it is available and has settled."""
+    operator.wait()
+
+    def make(name: str = "shop", **spec: Any) -> Ring:
+        ring = Ring(cluster, namespace, name)
+        ring.apply(**spec)
+        ring.wait("Available", 180)
+        ring.wait_settled()
+        return ring
+
+    return make

@@ -1,0 +1,114 @@
+"""The load of a drill: a pod of our image on the control plane's node, which also audits."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e.cluster import IMAGE, Cluster
+from tests.e2e.tools import attempt, until
+
+RATE = float(os.environ.get("E2E_RATE", "40"))
+"""Orders a second: one each 25 ms, so that a gap of 50 ms is seen."""
+GAP_MS = 50
+SECONDS_MAX = 6 * 3600
+SCRIPT = """
+cd /work
+bazaar load --url "$URL" --rate "$RATE" --seconds "$SECONDS" --gap-ms "$GAP_MS" \
+  --acknowledged acknowledged >result.json 2>progress &
+echo $! >pid
+wait
+touch ended
+exec sleep infinity
+"""
+
+
+@dataclass
+class Load:
+    """Orders to a Bazaar's client Service, from `start` to `stop`."""
+
+    cluster: Cluster
+    namespace: str
+    bazaar: str
+    pod: str = "load"
+    rate: float = RATE
+
+    def start(self) -> None:
+        """Begin to order, and return when orders are taken."""
+        self.cluster.apply(self._manifest())
+        self._kubectl("wait", "--for=condition=Ready", f"pod/{self.pod}", "--timeout=60s")
+        until(self._orders, "the load's orders are taken")
+
+    def _orders(self) -> bool:
+        done = attempt(*self._exec("wc", "-l", "/work/acknowledged"), env=self.cluster.env)
+        return done.returncode == 0 and int(done.stdout.split()[0]) > 2 * self.rate
+
+    def stop(self) -> dict[str, Any]:
+        """End the orders and return what came of them."""
+        self._kubectl("exec", self.pod, "--", "sh", "-c", "kill -TERM $(cat /work/pid)")
+        ended = ("exec", self.pod, "--", "sh", "-c", "test -e /work/ended && echo yes || true")
+        until(lambda: self._kubectl(*ended).strip(), "the load ends", 60)
+        found = json.loads(self._kubectl("exec", self.pod, "--", "cat", "/work/result.json"))
+        assert isinstance(found, dict)
+        return found
+
+    def verify(self) -> tuple[int, str]:
+        """Audit the running ring against what was acknowledged."""
+        words = (
+            *("bazaar", "verify", "--url", f"http://{self.bazaar}-client:8600"),
+            *("--token-file", "/etc/bazaar-admin/token", "--acknowledged", "/work/acknowledged"),
+        )
+        done = attempt(*self._exec(*words), env=self.cluster.env, seconds=900)
+        return done.returncode, done.stdout + done.stderr
+
+    def _exec(self, *words: object) -> tuple[object, ...]:
+        return ("kubectl", "-n", self.namespace, "exec", self.pod, "--", *words)
+
+    def _kubectl(self, *words: object) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *words)
+
+    def _manifest(self) -> dict[str, Any]:
+        env = {
+            "URL": f"http://{self.bazaar}-client:8600",
+            "RATE": f"{self.rate:g}",
+            "SECONDS": f"{SECONDS_MAX}",
+            "GAP_MS": f"{GAP_MS}",
+        }
+        container = {
+            "name": "load",
+            "image": IMAGE,
+            "command": ["sh", "-c", SCRIPT],
+            "env": [{"name": name, "value": value} for name, value in env.items()],
+            "volumeMounts": [
+                {"name": "work", "mountPath": "/work"},
+                {"name": "tmp", "mountPath": "/tmp"},
+                {"name": "admin", "mountPath": "/etc/bazaar-admin", "readOnly": True},
+            ],
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+        spec = {
+            "nodeName": self.cluster.control_plane.name,
+            "tolerations": [{"operator": "Exists"}],
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "fsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+            "volumes": [
+                {"name": "work", "emptyDir": {}},
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "admin", "secret": {"secretName": f"{self.bazaar}-admin"}},
+            ],
+        }
+        metadata = {"name": self.pod, "namespace": self.namespace}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

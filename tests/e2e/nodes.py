@@ -1,0 +1,109 @@
+"""What is done to a node, from outside of Kubernetes: processes, networks, the API server.
+
+kind's nodes are containers. Cuts are made in the network namespace of a pod, with the node's own
+iptables, so that they hold whether two pods share a node (and its bridge) or not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.e2e.tools import attempt, run, until
+
+KEPT = "/var/log/bazaar-e2e"
+KEEP_LOGS = (
+    f"mkdir {KEPT} || exit; while sleep 0.5; do for f in /var/log/pods/*/*/*.log; do "
+    'd=${f#/var/log/pods/}; t=$(echo "$d" | tr / @); '
+    f'[ -e "{KEPT}/$t" ] || ln "$f" "{KEPT}/$t" 2>/dev/null; done; done'
+)
+"""Links every container's log to where it stays when its pod goes."""
+PROCESSES = (
+    "for p in $(grep -lsE '{uid}|{other}' /proc/[0-9]*/cgroup); do p=${{p%/cgroup}}; "
+    'echo "${{p#/proc/}} $(tr "\\0" " " <$p/cmdline)"; done 2>/dev/null'
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node by its name, which is its container's, too."""
+
+    name: str
+
+    def do(self, *words: object, seconds: float = 60.0) -> str:
+        return run("docker", "exec", self.name, *words, seconds=seconds)
+
+    def keep_logs(self) -> None:
+        """Keep what containers log from now on, for as long as the node lives."""
+        run("docker", "exec", "-d", self.name, "sh", "-c", KEEP_LOGS)
+
+    def drop_logs(self, namespace: str) -> None:
+        """Drop what was kept of an earlier namespace of that name."""
+        self.do("sh", "-c", f"rm -f {KEPT}/{namespace}_*")
+
+    def kept_logs(self, namespace: str) -> dict[str, str]:
+        """Return kept logs of a namespace by their names, POD_UID@CONTAINER@N.log."""
+        names = self.do("sh", "-c", f"cd {KEPT} && ls | grep '^{namespace}_' || true").split()
+        return {
+            name.removeprefix(f"{namespace}_"): self.do("cat", f"{KEPT}/{name}") for name in names
+        }
+
+    def pid(self, uid: str, program: str = "bazaar") -> int:
+        """Return the process of a pod, by the pod's uid, as the node numbers it.
+
+        The pod's control group names it, on every node image and whatever tools that has.
+        """
+        found = self.do("sh", "-c", PROCESSES.format(uid=uid, other=uid.replace("-", "_")))
+        told = [line.split(" ", 1) for line in found.splitlines()]
+        pids = [int(pid) for pid, command in told if program in command]
+        assert pids, f"{self.name} runs no {program} of pod {uid}: {found}"
+        return min(pids)
+
+    def kill(self, pid: int) -> None:
+        self.do("sh", "-c", f"kill -9 {pid}")
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop everything on the node, and let it go on."""
+        run("docker", "pause", self.name)
+        try:
+            yield
+        finally:
+            run("docker", "unpause", self.name)
+
+    @contextlib.contextmanager
+    def cut(self, pid: int, addresses: list[str]) -> Iterator[None]:
+        """Drop all packets between a pod, known by a process of it, and those addresses."""
+        inside = ("nsenter", "-t", pid, "-n", "iptables")
+        rules = [
+            rule
+            for address in addresses
+            for rule in (("INPUT", "-s", address), ("OUTPUT", "-d", address))
+        ]
+        try:
+            for chain, *match in rules:
+                self.do(*inside, "-I", chain, *match, "-j", "DROP")
+            yield
+        finally:
+            for chain, *match in rules:
+                attempt("docker", "exec", self.name, *inside, "-D", chain, *match, "-j", "DROP")
+
+
+@dataclass(frozen=True)
+class ControlPlane(Node):
+    """The node on which the API server runs."""
+
+    @contextlib.contextmanager
+    def api_stopped(self) -> Iterator[None]:
+        """Stop the API server's process, and let it go on."""
+        self.do("pkill", "-STOP", "-x", "kube-apiserver")
+        try:
+            yield
+        finally:
+            self.do("pkill", "-CONT", "-x", "kube-apiserver")
+            until(lambda: self._answers() or None, "the API server answers again")
+
+    def _answers(self) -> bool:
+        ask = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "get", "--raw", "/readyz")
+        return attempt("docker", "exec", self.name, *ask, seconds=30).returncode == 0

@@ -1,0 +1,118 @@
+"""Volumes that are lost, kept, and found again."""
+
+from __future__ import annotations
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.conftest import MakeRing
+from tests.e2e.drills import drilling
+from tests.e2e.figures import Figures
+from tests.e2e.release import Release
+from tests.e2e.ring import Ring
+from tests.e2e.tools import attempt, until
+
+
+def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures: Figures) -> None:
+    """R14: without a vote until it has copied the state, then as the next incarnation."""
+    ring = make_ring(peers=3)
+    with drilling(ring, figures, "claim and pod deleted", scale="slow") as drills:
+        for _ in drills.rounds():
+            # Peer 0 keeps the whole history, which the audit needs.
+            trader = ring.wait_settled()
+            lost = next(i for i in (1, 2) if i != trader["ordinal"])
+            life = {m["id"]: m["incarnation"] for m in trader["members"]}[lost]
+            with drills.one(settle_s=180):
+                ring.kubectl("delete", "pvc", f"data-shop-{lost}", "--wait=false")
+                ring.kubectl("delete", "pod", f"shop-{lost}")
+
+                def anew(peer: int = lost, before: int = life) -> bool:
+                    told = ring.peer(peer) or {}
+                    return told.get("incarnation", -1) > before and bool(told.get("voter"))
+
+                until(anew, ring.told, 180)
+    known = {str(member["id"]): member["volume"] for member in ring.wait_settled()["members"]}
+    until(
+        lambda: {k: v for k, v in known.items() if v}.items() <= ring.status()["volumes"].items(),
+        "status.volumes follows the members",
+    )
+
+
+def test_retained_volumes_are_taken_over_by_name_only(
+    cluster: Cluster, operator: Release, make_ring: MakeRing
+) -> None:
+    """R14: a new resource over old volumes is refused with the sentence that says how to adopt."""
+    ring = make_ring(peers=3)
+    until(lambda: ring.status().get("history") or None, "the status knows that there is history")
+    former = ring.status()["ringId"]
+    key = ("--key", "bought-before", "--buyer", "zoe", "--json")
+    buy = ("bazaar", "buy", "salt", "1", *key, "--url", "http://127.0.0.1:8600")
+    first = ring.kubectl("exec", "shop-0", "-c", "peer", "--", *buy)
+    ring.kubectl("delete", "bazaar", "shop")
+    until(lambda: not ring.pods() or None, "the pods are gone")
+    claims = ring.kubectl("get", "pvc", "-o", "name").split()
+
+    ring.apply(peers=3)
+    refused = until(
+        lambda: next(
+            (
+                ring.condition(kind)["message"]
+                for kind in ("Accepted", "Stalled")
+                if "adoptRing" in ring.condition(kind).get("message", "")
+            ),
+            None,
+        ),
+        "the resource says how to adopt",
+        120,
+    )
+    ring.apply(peers=3, storage={"adoptRing": former})
+    ring.wait("Available", 180)
+    ring.wait_settled()
+    again = ring.kubectl("exec", "shop-0", "-c", "peer", "--", "bazaar", "accounts", "--json")
+
+    assert len(claims) == 3
+    assert former in refused
+    assert ring.status()["ringId"] == former
+    assert '"zoe"' in again or '"unavailable"' in first
+
+
+def test_resource_deleted_without_the_operator_leaves_nothing_terminating(
+    cluster: Cluster, operator: Release, make_ring: MakeRing
+) -> None:
+    ring = make_ring(peers=3)
+
+    with operator.absent():
+        ring.kubectl("delete", "bazaar", "shop", "--timeout=60s", seconds=90)
+        until(lambda: not ring.pods() or None, "the pods are gone", 120)
+
+        def gone() -> bool:
+            kinds = "bazaars,statefulsets,services,configmaps,secrets,pdb"
+            words = ("-l", "bazaar.dev/bazaar=shop", "-o", "name")
+            return not ring.kubectl("get", kinds, *words).split()
+
+        until(gone, "everything that it owned is gone", 120)
+
+    assert len(ring.kubectl("get", "pvc", "-o", "name").split()) == 3  # whenDeleted: Retain
+
+
+def test_volumes_of_a_ring_that_wants_it_so_go_with_it(
+    cluster: Cluster, operator: Release, make_ring: MakeRing
+) -> None:
+    ring: Ring = make_ring(
+        peers=3, storage={"retentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}}
+    )
+
+    ring.kubectl("scale", "bazaar", "shop", "--replicas=2")
+    until(
+        lambda: len(ring.kubectl("get", "pvc", "-o", "name").split()) == 2,
+        "the removed peer's claim is gone",
+        120,
+    )
+    ring.kubectl("delete", "bazaar", "shop")
+    until(
+        lambda: (
+            not attempt(
+                *("kubectl", "-n", ring.namespace, "get", "pvc", "-o", "name"), env=cluster.env
+            ).stdout.split()
+        ),
+        "all claims are gone",
+        120,
+    )

@@ -1,0 +1,80 @@
+"""The programs that the end-to-end tests call as a user calls them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+NEEDED = ("docker", "kind", "kubectl", "helm")
+T = TypeVar("T")
+
+
+class ProgramError(AssertionError):
+    """A program ended with an error; the text is what it said."""
+
+
+def missing() -> str:
+    """Return one sentence that says what is missing; empty: nothing is."""
+    absent = [name for name in NEEDED if shutil.which(name) is None]
+    if absent:
+        return f"the end-to-end tests need {', '.join(absent)} on PATH"
+    engine = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=60)
+    return "" if engine.returncode == 0 else "the end-to-end tests need a running Docker engine"
+
+
+def attempt(
+    *words: object,
+    stdin: str | None = None,
+    seconds: float = 120.0,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, whatever that is."""
+    return subprocess.run(
+        [str(word) for word in words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=seconds,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def run(
+    *words: object,
+    stdin: str | None = None,
+    seconds: float = 120.0,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program and return its output.
+
+    Raises:
+        ProgramError: it ended with an error.
+    """
+    done = attempt(*words, stdin=stdin, seconds=seconds, env=env)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise ProgramError(
+            f"{' '.join(map(str, words))}: exit code {done.returncode}: {said[-4000:]}"
+        )
+    return done.stdout
+
+
+def until(
+    condition: Callable[[], T | None],
+    what: str | Callable[[], str],
+    seconds: float = 90.0,
+    every: float = 0.25,
+) -> T:
+    """Poll until the condition gives something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        told = what if isinstance(what, str) else what()
+        assert time.monotonic() < end, f"not within {seconds:g} s: {told}"
+        time.sleep(every)
+    return found

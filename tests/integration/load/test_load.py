@@ -1,0 +1,158 @@
+"""`bazaar load` against a server whose answers the test chooses."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bazaar_peer.command import load as loading
+from bazaar_peer.command.load import Load, LoadError, Options
+from tests.integration.ring.conftest import bazaar
+
+Answer = Callable[[str, int], int | None]
+
+
+@dataclass
+class Server:
+    """Answers the n-th attempt of a key with the status that the test says; None: with silence."""
+
+    answer: Answer = lambda _key, _attempt: 200
+    port: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
+    peers: set[tuple[str, int]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        key = request.headers["Idempotency-Key"]
+        self.attempts[key] += 1
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
+        status = self.answer(key, self.attempts[key])
+        if status is None:
+            request.transport.abort()
+            return web.Response()
+        return web.json_response({}, status=status)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    app = web.Application()
+    app.router.add_post("/v1/{what}", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    yield made
+    await runner.cleanup()
+
+
+def options(server: Server, rate: float = 200.0, seconds: float = 0.1) -> Options:
+    return Options(urls=[server.url], rate=rate, seconds=seconds)
+
+
+async def test_every_order_is_due_and_sent_over_a_connection_of_its_own(server: Server) -> None:
+    listed = io.StringIO()
+    load = Load(options(server), listed)
+
+    told = (await load.run()).told()
+
+    keys = ["stock-0", *(f"order-{number}" for number in range(20))]
+    assert (told["sent"], told["acknowledged"], told["failed"]) == (21, 21, 0)
+    assert told["answers"] == {"200": 21}
+    assert len(server.peers) == 21
+    assert sorted(listed.getvalue().splitlines()) == sorted(f"{load.client} {k}" for k in keys)
+
+
+async def test_attempt_without_a_2xx_is_repeated_with_the_same_key(server: Server) -> None:
+    def answer(key: str, attempt: int) -> int | None:
+        if key != "order-3" or attempt == 4:
+            return 200
+        return (503, 429, None)[attempt - 1]
+
+    server.answer = answer
+
+    told = (await Load(options(server), None).run()).told()
+
+    assert server.attempts["order-3"] == 4
+    assert (told["acknowledged"], told["failed"], told["retried"]) == (21, 0, 1)
+    assert told["answers"] == {"200": 21, "429": 1, "503": 1, "broken": 1}
+
+
+async def test_order_that_is_refused_for_good_has_failed(server: Server) -> None:
+    server.answer = lambda key, _attempt: 422 if key == "order-3" else 200
+    listed = io.StringIO()
+
+    tally = await Load(options(server), listed).run()
+
+    assert server.attempts["order-3"] == 1
+    assert (tally.sent, tally.acknowledged, tally.failed) == (21, 20, 1)
+    assert "order-3" not in listed.getvalue().split()
+    assert tally.failures[0]["last"] == 422
+
+
+async def test_nothing_is_begun_when_nobody_takes_the_goods(server: Server) -> None:
+    server.answer = lambda _key, _attempt: 400
+
+    tally = await Load(options(server), None).run()
+
+    assert (tally.sent, tally.failed) == (1, 1)
+
+
+async def test_stopped_load_ends_what_is_under_way(server: Server) -> None:
+    load = Load(options(server, rate=20.0, seconds=3600.0), None)
+
+    async def stop_soon() -> None:
+        while not server.attempts["order-2"]:  # noqa: ASYNC110 - the server has no event to wait for
+            await asyncio.sleep(0)
+        load.stop()
+
+    tally, _ = await asyncio.gather(load.run(), stop_soon())
+
+    assert tally.sent == tally.acknowledged
+    assert 4 <= tally.sent < 100
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"urls": []}, "--url 1 to 64 times"),
+        ({"urls": ["127.0.0.1:8600"]}, "http://HOST:PORT"),
+        ({"rate": 0.0}, "--rate is above 0"),
+        ({"rate": 1001.0}, "--rate is above 0 and at most 1000"),
+        ({"seconds": 1e9}, "--rate times --seconds"),
+    ],
+)
+def test_load_that_cannot_be_is_refused(given: dict[str, object], told: str) -> None:
+    fields: dict[str, object] = {"urls": ["http://a:1"], "rate": 1.0, "seconds": 1.0, **given}
+
+    with pytest.raises(LoadError, match=told):
+        loading.check(Options(**fields))  # type: ignore[arg-type]
+
+
+async def test_strict_load_ends_with_1_if_any_failed(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda key, _attempt: 422 if key == "order-3" else 200
+    words = ("load", "--url", server.url, "--rate", 200, "--seconds", 0.1)
+    listed = tmp_path / "listed"
+
+    strict, plain = await asyncio.gather(
+        asyncio.to_thread(bazaar, *words, "--strict"),
+        asyncio.to_thread(bazaar, *words, "--acknowledged", listed),
+    )
+
+    assert (strict.returncode, plain.returncode) == (1, 0)
+    # The server counts attempts by key: both loads have the same ones.
+    assert json.loads(plain.stdout)["failed"] == 1
+    assert len(listed.read_text().splitlines()) == 20
