@@ -45,6 +45,8 @@ SLOW_S, BEHIND_MAX = 2.0, 15
 """Pipelined requests wait behind at most 15 others of 2 s each: the 30 s of R13 c."""
 STALL_S = SLOW_S * BEHIND_MAX
 AGAIN_S = 0.05
+SHUTDOWN_S = 2.0
+"""Open streams end then; a pod's grace period is not theirs."""
 
 
 def make_app(
@@ -181,7 +183,9 @@ class ClientPort:
             "lingering_time": 1.0,
             "auto_decompress": False,
         }
-        self._runner = web.AppRunner(app, handler_cancellation=True, **self._options)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S, **self._options
+        )
         self._listening: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
 

@@ -7,13 +7,17 @@ the connection with a logged sentence and a count; nothing that arrives here can
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, cast
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.types import PeerId, name_of
@@ -44,11 +48,28 @@ class Identity(Struct, frozen=True, kw_only=True):
     boot: int
     address: str
     """`host:port` where other peers can dial it."""
-    credential: str = ""
+    made: str = ""
+    secret: str = ""
+    """What a ring's peers share; it is never sent."""
 
     def hello(self, to: PeerId, knows: int) -> bytes:
         me = (self.ring, self.life, self.boot, self.address)
-        return frame(Hello(FORMAT, *me, to, knows, self.credential))
+        hello = Hello(FORMAT, *me, to, knows, self.made)
+        return frame(replace(hello, proof=proof_of(self.secret, hello)))
+
+
+def proof_of(secret: str, hello: Hello) -> str:
+    """Prove a Hello: who overhears it can repeat it, but change no word of it."""
+    if not secret:
+        return ""
+    told = msgspec.msgpack.encode(replace(hello, proof=""))
+    return hmac.digest(secret.encode(), told, hashlib.sha256).hex()
+
+
+def is_proved(hello: Hello, me: Identity) -> bool:
+    """Tell whether a Hello comes from who has the secret of this peer's ring."""
+    shown = hello.proof.encode("utf-8", "surrogatepass")
+    return hello.ring == me.ring and hmac.compare_digest(shown, proof_of(me.secret, hello).encode())
 
 
 class Switchboard(Protocol):
@@ -59,6 +80,7 @@ class Switchboard(Protocol):
     deliver: Callable[[PeerId, list[Message]], None]
 
     def knows(self, peer: PeerId) -> int: ...
+    def later_than(self, hello: Hello) -> int: ...
     def objection(self, hello: Hello) -> str: ...
     def accepted(self, connection: Accepted, hello: Hello) -> None: ...
     def gone(self, connection: Accepted) -> None: ...
@@ -126,8 +148,8 @@ class Accepted(_Connection):
     def _introduced(self, hello: Hello) -> bool:
         peer, knows = PeerId(hello.life), self.board.knows(PeerId(hello.life))
         if why := self.board.objection(hello):
-            outlived = hello.boot < knows
-            self.refuse(why, self.board.identity.hello(peer, knows) if outlived else b"")
+            later = self.board.later_than(hello)
+            self.refuse(why, self.board.identity.hello(peer, later) if later else b"")
             return False
         assert self.transport is not None
         self._patience.cancel()
@@ -182,3 +204,21 @@ class Dialled(_Connection):
             self.welcome.set_result(False)
         if not self.closed.done():
             self.closed.set_result(None)
+
+
+class Link:
+    """The connection that this peer dials to one life of another, and where it is."""
+
+    def __init__(self, peer: PeerId, address: str) -> None:
+        self.peer = peer
+        self.address = address
+        """As configured, then as it introduced itself."""
+        self.boot, self.made = 0, ""
+        """The latest boot that was met, and the volume that showed it."""
+        self.astray = False
+        """The last attempt went to the configured address."""
+        self.keeper: asyncio.Task[None] | None = None
+        self.connection: Dialled | None = None
+        self.told: bool | None = None
+        """What was last reported: None = up (or nothing yet), else whether it was refused."""
+        self.awake = asyncio.Event()

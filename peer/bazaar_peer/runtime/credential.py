@@ -1,7 +1,7 @@
 """Who may change the ring: whoever shows its token (DESIGN §2.8); everybody may trade and read.
 
-Peers show each other what is derived from the token, so that the token itself never crosses the
-network between them.
+Peers prove who they are by a secret derived from it (connections.py): neither is ever sent between
+them.
 """
 
 from __future__ import annotations
@@ -46,5 +46,5 @@ def admin_headers(token: str) -> dict[str, str]:
 
 
 def between_peers(token: str) -> str:
-    """Derive what peers show each other."""
+    """Derive the secret that a ring's peers share."""
     return hmac.digest(token.encode(), b"between peers", hashlib.sha256).hex() if token else ""

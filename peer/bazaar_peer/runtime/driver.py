@@ -122,6 +122,7 @@ class Driver:
             future.cancel()
         self._waiting.clear()
         await asyncio.to_thread(self.disk.close)
+        gc.unfreeze()  # this life may not be the process's last
 
     # ---- events
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.types import Limits, incarnation_of, ordinal_of, peer_id
@@ -34,6 +36,8 @@ log = logging.getLogger("bazaar.joining")
 ASK_S = 0.5
 """Between two rounds of asking."""
 ANSWER_S = 2.0
+CLUSTER_MAX = 24
+"""A ring in a cluster may have grown to so many since; the names of others are not found."""
 PATIENCE_S = 5.0
 """So long a volume of a ring that is being made waits to be formatted, before it asks."""
 BODY_MAX_BYTES = 1 << 20
@@ -83,9 +87,10 @@ class _Asks:
         self, settings: ProcessSettings, waiting: Waiting, volume: str, damaged: str
     ) -> None:
         self.settings, self.waiting, self.volume, self.damaged = settings, waiting, volume, damaged
-        self.patient_until = time.monotonic() + PATIENCE_S if settings.in_cluster else 0.0
-        others = (i for i in range(settings.peers) if i != settings.me)
-        self.urls = [settings.client_url(i) for i in others]
+        self.patient_until = math.inf if settings.in_cluster else 0.0
+        """Counted from the moment at which the ring is first seen."""
+        most = CLUSTER_MAX if settings.in_cluster else settings.peers
+        self.urls = [settings.client_url(i) for i in range(most) if i != settings.me]
 
     async def run(self) -> None:
         """Return when committed members name the volume, or when it was formatted meanwhile."""
@@ -118,10 +123,15 @@ class _Asks:
             if seen.get("ring") != settings.ring:
                 return False
             self.members = members_of(seen)
-            if any(member.volume == self.volume for member in self.members.members):
+            named = [m for m in self.members.members if m.volume == self.volume]
+            if named and named[0].voter:
+                self._rename()  # what went by this name has voted: this is an old copy, or a rest
+            elif named:
                 return True
-            if self._first() and time.monotonic() < self.patient_until:
-                return False
+            if self._first():
+                self.patient_until = min(self.patient_until, time.monotonic() + PATIENCE_S)
+                if time.monotonic() < self.patient_until:
+                    return False
             body = {"ordinal": settings.me, "volume": self.volume}
             told = await _json(http.post(f"{url}/v1/admit", json=body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
@@ -131,6 +141,14 @@ class _Asks:
             raise NotWanted(f"the ring has {size} peers, and no place for peer {settings.me}")
         self._tell()
         return False
+
+    def _rename(self) -> None:
+        """Take another name, durably: a name is let in once (R14)."""
+        files, path = Files(), Path(self.settings.volume)
+        log.warning("name_is_spent", extra={"fields": {"volume": self.volume}})
+        files.remove(path / "asks")
+        files.sync_folder(path)
+        self.volume = name_of_volume(path, files)
 
     def _first(self) -> bool:
         """Tell whether the place is still that of a first volume, which may come to be this one."""
@@ -148,9 +166,12 @@ class _Asks:
 async def _json(request: Any) -> dict[str, Any]:
     async with request as response:
         response.raise_for_status()
-        if (response.content_length or 0) > BODY_MAX_BYTES:
+        body = await response.content.read(BODY_MAX_BYTES + 1)
+        while len(body) <= BODY_MAX_BYTES and not response.content.at_eof():
+            body += await response.content.read(BODY_MAX_BYTES + 1 - len(body))
+        if len(body) > BODY_MAX_BYTES:
             raise ValueError("an answer too large")
-        found = await response.json()
+        found = msgspec.json.decode(body)
     if not isinstance(found, dict):
         raise TypeError("no JSON object")
     return found

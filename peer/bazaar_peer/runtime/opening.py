@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.files import Damaged, Locked, Missing, WrongRing
+from bazaar_peer.runtime.files import Damaged, Files, Locked, Missing, WrongRing
 from bazaar_peer.runtime.joining import join
 from bazaar_peer.runtime.log_files import archive_place
-from bazaar_peer.runtime.set_aside import finish_setting_aside
+from bazaar_peer.runtime.set_aside import FLAG, finish_setting_aside
 from bazaar_peer.runtime.settings import ProcessSettings
-from bazaar_peer.runtime.volume import Identity, Layout
+from bazaar_peer.runtime.volume import Identity, Layout, lock_folder
 from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.process")
@@ -61,7 +62,12 @@ def _adopt(settings: ProcessSettings, other: WrongRing) -> str:
 def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
     """Open the volume and read it; raises as `Volume.open` and `recover` do."""
     path = Path(settings.volume)
-    finish_setting_aside(path)
+    if (path / FLAG).exists():
+        lock = lock_folder(path)  # or another process may be at it
+        try:
+            finish_setting_aside(path)
+        finally:
+            os.close(lock)
     layout = Layout(reserve_bytes=settings.reserve_bytes)
     volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
     if settings.archive:
@@ -71,7 +77,10 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
     except BaseException:
         volume.close()
         raise
-    (path / "asks").unlink(missing_ok=True)  # the name by which it asked, before it had a life
+    if (path / "asks").exists():  # the name by which it asked, before it had a life
+        files = Files()
+        files.remove(path / "asks")
+        files.sync_folder(path)
     return volume, recovered
 
 

@@ -33,7 +33,7 @@ from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.credential import between_peers
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
-from bazaar_peer.runtime.files import DiskFull, VolumeError
+from bazaar_peer.runtime.files import DiskFull, Locked, VolumeError
 from bazaar_peer.runtime.joining import NotWanted
 from bazaar_peer.runtime.opening import opened
 from bazaar_peer.runtime.set_aside import set_aside
@@ -42,6 +42,7 @@ from bazaar_peer.runtime.stats import Stats
 from bazaar_peer.runtime.store import VolumeStore
 from bazaar_peer.runtime.trading import Trading
 from bazaar_peer.runtime.transport import TcpTransport
+from bazaar_peer.runtime.volume import lock_folder
 from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.process")
@@ -91,7 +92,8 @@ class Process:
             life=life,
             boot=recovered.hard.boot + 1,
             address=settings.own_address,
-            credential=between_peers(settings.token),
+            made=volume.identity.made,
+            secret=between_peers(settings.token),
         )
         self.transport = TcpTransport(
             speaker,
@@ -126,11 +128,22 @@ class Process:
         await clients.close()
         self.volume.close()
         if code == EXIT_REMOVED:
-            identity = self.volume.identity
-            name = f"{identity.incarnation}-{identity.volume or 'first'}"
-            place = set_aside(self.volume.path, name)
-            log.info("set_aside", extra={"fields": {"place": str(place)}})
+            self._set_aside()
         return code
+
+    def _set_aside(self) -> None:
+        """Make room for the next life; if another process was faster, it is told so, and does."""
+        identity = self.volume.identity
+        name = f"{identity.incarnation}-{identity.volume or 'first'}"
+        try:
+            lock = lock_folder(self.volume.path)
+        except Locked:
+            return
+        try:
+            place = set_aside(self.volume.path, name)
+        finally:
+            os.close(lock)
+        log.info("set_aside", extra={"fields": {"place": str(place)}})
 
     async def _until_end(self, asked: Asked) -> int:
         """Wait for a signal, the core's own end, or the parent's death."""

@@ -17,7 +17,6 @@ where it says that it is, for as long as its own connection lasts.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,7 +26,7 @@ from typing import Protocol
 from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.types import PeerId, name_of
-from bazaar_peer.runtime.connections import Accepted, Dialled, Identity
+from bazaar_peer.runtime.connections import Accepted, Dialled, Identity, Link, is_proved
 from bazaar_peer.runtime.wire import FORMAT, Hello, frame
 
 WRITE_BUFFER_MAX_BYTES = 32 * 1024 * 1024
@@ -52,23 +51,6 @@ class Transport(Protocol):
     def meet(self, others: Iterable[PeerId]) -> None: ...
 
 
-class _Link:
-    """The connection that this peer dials to one life of another, and where it is."""
-
-    def __init__(self, peer: PeerId, address: str) -> None:
-        self.peer = peer
-        self.address = address
-        """As configured, then as it introduced itself."""
-        self.boot = 0
-        self.astray = False
-        """The last attempt went to the configured address."""
-        self.keeper: asyncio.Task[None] | None = None
-        self.connection: Dialled | None = None
-        self.told: bool | None = None
-        """What was last reported: None = up (or nothing yet), else whether it was refused."""
-        self.awake = asyncio.Event()
-
-
 class TcpTransport:
     """All links of one peer. `deliver` and `report` are called in the loop and must not block."""
 
@@ -89,7 +71,7 @@ class TcpTransport:
         self._address_of = address_of
         self._ssl, self._ssl_server = ssl, ssl_server
         self._members: set[PeerId] = set()
-        self._links: dict[PeerId, _Link] = {}
+        self._links: dict[PeerId, Link] = {}
         self._strangers: set[Accepted] = set()
         self._speakers: dict[PeerId, Accepted] = {}
         self._server: asyncio.Server | None = None
@@ -131,8 +113,8 @@ class TcpTransport:
         for peer in self._links.keys() - self._members - self._speakers.keys():
             self._forget(peer)
 
-    def _link(self, peer: PeerId, address: str) -> _Link:
-        link = self._links[peer] = _Link(peer, address)
+    def _link(self, peer: PeerId, address: str) -> Link:
+        link = self._links[peer] = Link(peer, address)
         if self._server is not None:
             self._dial_on(link)
         return link
@@ -145,10 +127,10 @@ class TcpTransport:
             connection.abort()
             self._lost(link, refused=False)
 
-    def _dial_on(self, link: _Link) -> None:
+    def _dial_on(self, link: Link) -> None:
         link.keeper = asyncio.get_running_loop().create_task(self._keep(link))
 
-    def _dial_no_more(self, link: _Link) -> None:
+    def _dial_no_more(self, link: Link) -> None:
         if link.keeper is not None:
             link.keeper.cancel()
             self._ended.add(link.keeper)
@@ -181,6 +163,15 @@ class TcpTransport:
         link = self._links.get(peer)
         return link.boot if link is not None else 0
 
+    def later_than(self, hello: Hello) -> int:
+        """Return the boot by which a peer of this ring is over that introduces itself, or 0."""
+        link = self._links.get(PeerId(hello.life))
+        if link is None or not link.boot or not is_proved(hello, self.identity):
+            return 0
+        if hello.made != link.made:
+            return LIFE_END
+        return link.boot if hello.boot < link.boot else 0
+
     def objection(self, hello: Hello) -> str:
         """Return what is wrong with an introduction, or nothing."""
         me, link = self.identity, self._links.get(PeerId(hello.life))
@@ -188,8 +179,8 @@ class TcpTransport:
             return f"it speaks format {hello.format}, this peer speaks {FORMAT}"
         if hello.ring != me.ring:
             return f"it is of ring {hello.ring!r}, this peer of {me.ring!r}"
-        if not hmac.compare_digest(hello.credential.encode(), me.credential.encode()):
-            return "it does not show what this ring's peers share: its token is another one"
+        if not is_proved(hello, self.identity):
+            return "it does not prove that it is of this ring: its token is another one"
         if hello.to != me.life:
             return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
         if hello.life == me.life or not 0 <= hello.life < LIFE_END:
@@ -200,9 +191,11 @@ class TcpTransport:
         if link is None:
             strangers = len(self._links.keys() - self._members)
             return "too many peers that are no members" if strangers >= STRANGERS_MAX else ""
+        if link.boot and hello.made != link.made:
+            return f"another volume showed the life {name_of(hello.life)} before: it is an old copy"
         if hello.boot < link.boot:
             return f"peer {name_of(hello.life)} has booted again since (boot {hello.boot})"
-        link.boot = hello.boot
+        link.boot, link.made = hello.boot, hello.made
         return ""
 
     def accepted(self, connection: Accepted, hello: Hello) -> None:
@@ -212,7 +205,7 @@ class TcpTransport:
             older.abort()
         self._speakers[peer] = connection
         link = self._links.get(peer) or self._link(peer, hello.address)
-        link.address, link.boot = hello.address, hello.boot
+        link.address, link.boot, link.made = hello.address, hello.boot, hello.made
         link.awake.set()
 
     def gone(self, connection: Accepted) -> None:
@@ -224,7 +217,7 @@ class TcpTransport:
 
     # ---- dialling
 
-    async def _keep(self, link: _Link) -> None:
+    async def _keep(self, link: Link) -> None:
         loop = asyncio.get_running_loop()
         pause_s = 0.0
         while True:
@@ -253,7 +246,7 @@ class TcpTransport:
             except TimeoutError:
                 continue
 
-    async def _dial(self, link: _Link) -> Dialled | None:
+    async def _dial(self, link: Link) -> Dialled | None:
         address = link.address
         if link.told is not None and link.peer in self._members:
             # Where it was it is not any more: in turns where it should be (a pod's name).
@@ -277,7 +270,7 @@ class TcpTransport:
             connection.abort()
             raise
 
-    async def _use(self, link: _Link, connection: Dialled) -> None:
+    async def _use(self, link: Link, connection: Dialled) -> None:
         link.connection, link.told = connection, None
         self._report(LinkUp(link.peer))
         try:
@@ -285,7 +278,7 @@ class TcpTransport:
         finally:
             link.connection = None
 
-    def _lost(self, link: _Link, refused: bool) -> None:
+    def _lost(self, link: Link, refused: bool) -> None:
         """Report a lost link once, and once more when it turns out to be refused."""
         if link.told is None or (refused and not link.told):
             link.told = refused

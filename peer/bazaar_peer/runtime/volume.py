@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import zlib
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     incarnation: int
     volume: str = ""
     """The volume's own name, by which it asked to join; a ring's first volumes have none."""
+    made: str = ""
+    """A random name of this formatting: what was formatted twice is not the same life (R14)."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -85,6 +88,7 @@ def format_volume(
     mark = Mark(journal.durable, 0, journal.ends.last.last, files.boot())
     journal.close()
     MarkFile.create(files, path / "mark", mark)
+    identity = msgspec.structs.replace(identity, made=secrets.token_hex(8))
     os.close(place_file(files, path / "identity", _sealed(identity)))
     files.remove(flag)
     files.sync_folder(path)

@@ -28,6 +28,7 @@ from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
 
 log = logging.getLogger("bazaar.waiting")
 
+SHUTDOWN_S = 1.0
 _formatting = msgspec.json.Decoder(Formatting)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,7 +58,9 @@ class Waiting:
         app.router.add_get("/v1/peer", self._peer)
         app.router.add_post("/v1/format", self._format)
         app.router.add_route("*", "/{anything:.*}", self._not_ready)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(
+            app, access_log=None, lingering_time=0.0, shutdown_timeout=SHUTDOWN_S
+        )
         await self._runner.setup()
         site = web.TCPSite(
             self._runner, self.settings.host, self.settings.client_port, reuse_address=True
@@ -90,12 +93,14 @@ class Waiting:
         authorize_admin(request)
         meant = await body_of(request, _formatting)
         settings, path = self.settings, Path(self.settings.volume)
-        if self.formatted.is_set():
-            return web.json_response(FORMATTED)
         if (meant.ring, meant.ordinal) != (settings.ring, settings.me):
             raise Problem(
                 409, f"this is peer {settings.me} of ring {settings.ring}, not the one meant"
             )
+        if settings.me >= settings.peers:
+            raise Problem(409, f"the ring begins with {settings.peers} peers: this one joins later")
+        if self.formatted.is_set() and meant.volume == self.volume:
+            return web.json_response(FORMATTED)
         if self.state != "empty" or meant.volume != self.volume:
             raise Problem(409, f"volume {meant.volume} is not here, or not empty: {self.why}")
         if holds_data(path) or (path / FOLDER).exists():

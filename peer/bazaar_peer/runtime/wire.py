@@ -13,9 +13,9 @@ from msgspec import Struct
 from bazaar_peer.core.messages import Message, decode_message
 from bazaar_peer.core.records import UNREADABLE
 
-FORMAT = 2
+FORMAT = 3
 """Version of frames and messages; peers of another one are refused with a sentence."""
-HELLO_MAX_BYTES = 1024 * 1024
+HELLO_MAX_BYTES = 4096
 FRAME_MAX_BYTES = 64 * 1024 * 1024
 HEADER_BYTES = 4
 
@@ -35,8 +35,11 @@ class Hello(Struct, frozen=True, array_like=True):
     knows: int = 0
     """The latest boot of the listener that the speaker has met: an old copy of a volume learns by
     it what it is (R14)."""
-    credential: str = ""
-    """A place for what proves the speaker's identity; unused on one machine."""
+    made: str = ""
+    """When the speaker's volume was formatted, by a random name: of two volumes that show one life
+    the second one is an old copy, too."""
+    proof: str = ""
+    """Of all the above, by the secret that a ring's peers share; empty on one machine."""
 
 
 class BadFrameError(Exception):
