@@ -37,6 +37,8 @@ class HandOver:
         self.until: Nanos = NEVER
         self.named = False
         self.tried: list[PeerId] = []
+        self.nobody_else = False
+        """Who was preferred did not take it: this peer trades on."""
         self.preferred_at: Nanos = NEVER
         """Since when the highest id has kept up."""
 
@@ -56,6 +58,7 @@ class HandOver:
         progress = self.trader.progress.get(highest)
         keeps_up = (
             peer.settings.preempt
+            and not self.closed
             and ordinal_of(highest) > ordinal_of(peer.me)
             and highest in peer.linked
             and progress is not None
@@ -67,9 +70,9 @@ class HandOver:
         elif self.preferred_at == NEVER:
             self.preferred_at = peer.now
         elif peer.now - self.preferred_at > peer.timing.heartbeat_timeout << self.preferred:
-            self.preferred_at = NEVER
             self.preferred = min(self.preferred + 1, PREFERRED_MAX)
             self.begin(highest)
+            self.nobody_else = True
 
     def _choose(self) -> None:
         """Take the wish, or the most caught up, highest id among equals; else open again."""
@@ -80,6 +83,8 @@ class HandOver:
         size = peer.state.sessions.admission.size
         staying = [v for v in able if ordinal_of(v) < size]  # one change of traders on the way down
         able = [self.wish] if self.wish in able else staying or able
+        if self.nobody_else:
+            able = []
         if not able:
             self._give_up()
             return

@@ -41,6 +41,7 @@ from bazaar_peer.core.machine import Machine
 from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.routing import routes, take
+from bazaar_peer.core.standing import parting
 from bazaar_peer.core.state import State
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import (
@@ -180,8 +181,7 @@ class Peer(Ledger):
     def is_ready(self) -> bool:
         """K1: recovered and not far behind; an interregnum makes nobody unready."""
         lag = self.heard_commit - self.state.index
-        goes = self.leaving or self.state.sessions.admission.leaves_out(self.me)
-        return not goes and lag <= self.settings.lag_limit
+        return not (self.leaving or parting(self)) and lag <= self.settings.lag_limit
 
     # ---- shared by the parts ----
 

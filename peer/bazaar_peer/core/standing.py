@@ -21,6 +21,16 @@ def unable(peer: Peer) -> bool:
     return peer.leaving or (not peer.disk.idle and peer.disk.stuck_since < since)
 
 
+def parting(peer: Peer) -> bool:
+    """Tell whether a peer is to begin nothing more, since the newest wish leaves it out (R10).
+
+    Not while too few of those that stay are linked: it cannot be removed then, and is needed.
+    """
+    admission = peer.state.sessions.admission
+    staying = [v for v in peer.voters if not admission.leaves_out(v)]
+    return admission.leaves_out(peer.me) and quorum.reached(staying, set(peer.linked))
+
+
 def standing_of(peer: Peer) -> msg.Standing:
     """Return a peer's own line; who reaches no majority, or has just failed, cannot lead either."""
     epoch, index = peer.journal.last

@@ -16,6 +16,7 @@ from bazaar_peer.core.effects import ReadReady, Reply
 from bazaar_peer.core.events import Command
 from bazaar_peer.core.messages import COMMAND
 from bazaar_peer.core.outcomes import Status
+from bazaar_peer.core.standing import parting
 from bazaar_peer.core.types import SECOND
 from bazaar_peer.market.commands import Command as MarketCommand
 from bazaar_peer.market.commands import Deposit, Order, encode_command
@@ -71,8 +72,7 @@ class Trading:
             await asyncio.sleep(min(max(wake, 0.001), LOOK_S))
 
     def _rest_or_resume(self) -> None:
-        peer = self.peer
-        rest = peer.is_trader or peer.state.sessions.admission.leaves_out(peer.me)
+        rest = self.peer.is_trader or parting(self.peer)
         if rest and not self.agent.resting:
             self.agent.rest()
             self.stats.add("rests")

@@ -9,7 +9,7 @@ from bazaar_peer.core import effects as fx
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.records import JOIN, SET_SIZE
-from bazaar_peer.core.types import MS, SECOND, PeerId, Role, name_of, ordinal_of, peer_id
+from bazaar_peer.core.types import MS, NOBODY, SECOND, PeerId, Role, name_of, ordinal_of, peer_id
 from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.simulation.counter import Counter
 from bazaar_peer.simulation.plan import Newer
@@ -150,6 +150,20 @@ def test_who_is_to_leave_has_time_to_end_what_it_has_begun() -> None:
 
     assert ready == [True, True, False]
     assert ring.now - told >= last.timing.heartbeat_timeout - last.timing.heartbeat_interval
+
+
+def test_somebody_is_ready_while_the_ring_trades() -> None:
+    """K1, row 48: those that are to stay are down, so nobody can be removed."""
+    ring = Growing(5)
+    ring.settle()
+    for peer in (PeerId(0), PeerId(1)):
+        ring.kill(peer)
+    ring.run(3 * SECOND)
+    ring.wish(2, 1)
+    ring.run(10 * SECOND)
+
+    assert ring.trader != NOBODY
+    assert all(core.is_ready() for core in ring.peers.values())
 
 
 def test_learner_whose_link_is_lost_gets_no_vote() -> None:

@@ -331,6 +331,18 @@ def test_highest_peer_takes_the_post_back_only_if_that_is_wished(preempt: bool) 
     assert len(ring.noted("reign_begun")) == (3 if preempt else 2)
 
 
+def test_preferred_peer_that_leaves_is_left_alone() -> None:
+    """It serves on for a while, linked and caught up, and takes no nomination any more."""
+    ring = Ring(5, preempt=True)
+    ring.settle()
+    ring.feed(P[4], ev.Resign(leaving=True))
+    ring.until(lambda: ring.trader not in (P[4], NOBODY))
+    began = len(ring.noted("reign_begun"))
+    ring.run(5 * SECOND)
+
+    assert len(ring.noted("reign_begun")) == began
+
+
 def test_hand_over_to_a_successor_that_crashed_goes_to_the_next(six: Ring) -> None:
     """Rows 49, 66."""
     six.lost = lambda _, to, message: to == P[4] and isinstance(message, msg.Nominated)
