@@ -19,7 +19,8 @@ from bazaar_operator.reconcile import AT_ONCE_S, Pass, Reconciler
 logger = logging.getLogger(__name__)
 
 WALK_S = 2.0
-PASS_MAX_S = 60.0
+PASS_MAX_S = 30.0
+"""Less than what is left of a Lease when it is renewed: nobody acts under one that has run out."""
 STUCK_S = 60.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 

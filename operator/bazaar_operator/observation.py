@@ -61,6 +61,8 @@ class Pod(Struct, frozen=True, kw_only=True):
     ready: bool = False
     leaving: bool = False
     labelled: bool = False
+    down: bool = False
+    """Its container does not run now: it waits to be started again, or has ended."""
     peer: PeerView | None = None
 
 
@@ -211,6 +213,15 @@ class Observation:
     def caught_up(self, pod: Pod) -> bool:
         return self.ring is not None and pod.ordinal in self.ring.live
 
+    @property
+    def is_new(self) -> bool:
+        """Nothing tells that the ring traded or grew before: a status may be a backup's (R14)."""
+        status, found = self.bazaar.status, self.statefulset
+        first = status.genesis_peers
+        traded = status.history or status.epoch or status.members or self.epoch
+        grew = any(pod.ordinal >= first for pod in self.pods)
+        return not (traded or grew or (found is not None and found.replicas > first))
+
     def may_form(self) -> bool:
         """First start: nobody has history, no volume of another ring lies there, enough are heard.
 
@@ -219,7 +230,7 @@ class Observation:
         """
         status = self.bazaar.status
         genesis = [p for _, p in heard(self.pods) if p.ordinal < status.genesis_peers]
-        if status.history or self.epoch or not status.ring_id:
+        if not self.is_new or not status.ring_id:
             return False
         if any(peer.state not in {"empty", "serving"} for peer in genesis):
             return False

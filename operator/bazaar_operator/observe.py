@@ -37,12 +37,13 @@ async def observe(
     )
     read = [pod for pod in (_pod(bazaar.name, each) for each in pods) if pod]
     views = await look_at(peers, read)
+    since = found["metadata"].get("creationTimestamp") if found else None
     return Observation(
         bazaar=bazaar,
         now=now,
         image=image,
         turn=turn,
-        age_s=now - datetime.fromisoformat(created).timestamp(),
+        age_s=now - datetime.fromisoformat(since or created).timestamp(),
         statefulset=_statefulset(found) if found else None,
         pods=tuple(msgspec.structs.replace(p, peer=v) for p, v in zip(read, views, strict=True)),
         claims=tuple(c for c in (_claim(bazaar.name, each) for each in claims) if c),
@@ -76,20 +77,21 @@ def _pod(name: str, body: Object) -> Pod | None:
     ordinal = labels.ordinal(name, meta["name"])
     if ordinal is None:
         return None
-    has = meta.get("labels") or {}
+    has, containers = meta.get("labels") or {}, status.get("containerStatuses") or []
     return Pod(
         name=meta["name"],
         uid=meta["uid"],
         ordinal=ordinal,
         revision=has.get(REVISION, ""),
         ip=status.get("podIP") or "",
-        started=any(_ran(each) for each in status.get("containerStatuses") or []),
+        started=any(_ran(each) for each in containers),
         ready=any(
             each["type"] == "Ready" and each["status"] == "True"
             for each in status.get("conditions") or []
         ),
         leaving="deletionTimestamp" in meta,
         labelled=has.get(labels.TRADER) == "true",
+        down=any("running" not in (each.get("state") or {"running"}) for each in containers),
     )
 
 

@@ -104,7 +104,7 @@ def _objects(seen: Observation) -> list[Action]:
 def _formats(seen: Observation) -> list[Action]:
     """Only volumes that the status names; repeated until the peer serves, whoever died between."""
     status = seen.bazaar.status
-    if status.history or seen.epoch:
+    if not seen.may_form():
         return []
     return [
         Format(pod, peer.volume)
@@ -178,6 +178,9 @@ def _resize(seen: Observation) -> list[Action]:
         return []
     if wish > ring.size and seen.statefulset.replicas < wish:
         return []  # replicas first
+    staying = frozenset(voter for voter in ring.voters if voter < wish)
+    if wish < ring.size and not is_majority(ring.live, staying):
+        return []  # nobody could be removed, and who is to go is needed
     return [Resize(ring.trader, wish, ring.generation + 1)]
 
 
@@ -188,6 +191,9 @@ def _roll(seen: Observation) -> list[Action]:
     unborn = [pod for pod in staying if not pod.started]
     if unborn:
         return [StopPod(pod, "its container never started") for pod in unborn]
+    down = [pod for pod in staying if pod.down]
+    if down:
+        return [StopPod(down[0], "its container does not run")]
     voteless = [pod for pod in staying if pod.peer and pod.peer.state in VOTELESS]
     if voteless:
         return [StopPod(voteless[0], "it does not vote")]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bazaar_operator import labels
 from tests.integration.operator.store import Key
-from tests.integration.operator.world import BROKEN, SPACE, Operator, World
+from tests.integration.operator.world import BROKEN, NAME, SPACE, Operator, World
 
 
 async def test_a_bazaar_becomes_a_ring() -> None:
@@ -167,3 +170,31 @@ async def test_pods_that_never_started_make_way_for_a_better_image() -> None:
 
     world.check()
     assert world.status["phase"] == "Running"
+
+
+@pytest.mark.parametrize(("first", "grown"), [(1, 3), (2, 6)])
+async def test_a_status_of_the_first_minute_formats_nothing(first: int, grown: int) -> None:
+    """Row 80: restored from a backup, while only volumes that were lost are heard."""
+    world = World()
+    world.make(peers=first)
+    operator = Operator(world)
+    await operator.settle()
+    world.wish(peers=grown)
+    await operator.settle()
+    world.store.objects[Key(labels.PLURAL, SPACE, NAME)]["status"] = {
+        "observedGeneration": 1,
+        "ringId": world.status["ringId"],
+        "genesisPeers": first,
+        "image": "bazaar:1",
+        "history": False,
+    }
+    for ordinal in range(first):
+        world.lose_volume(ordinal)
+    for ordinal, peer in world.peers.running.items():
+        peer.silent = ordinal >= first
+    later = Operator(world, ahead_s=3600.0)
+    for _ in range(6):
+        await later.once()
+        world.tick()
+
+    world.check()

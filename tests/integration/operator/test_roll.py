@@ -176,3 +176,33 @@ async def test_an_invalid_resource_is_refused_once_and_its_ring_goes_on() -> Non
     world.wish(**FASTER)
     await operator.settle()
     assert world.status["phase"] == "Running"
+
+
+async def test_a_mended_template_reaches_a_pod_that_crashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A ring of one has no majority to wait for: its pod comes to nothing by itself."""
+    world = World()
+    world.make(peers=1)
+    await Operator(world).settle()
+    report = world._report
+
+    def crashing(pod: dict[str, Any]) -> None:
+        if pod["spec"]["image"] != "bazaar:2" or "deletionTimestamp" in pod["metadata"]:
+            report(pod)
+            return
+        world.peers.running.pop(0, None)
+        waits = {"waiting": {"reason": "CrashLoopBackOff"}}
+        ended = {"terminated": {"exitCode": 1}}
+        status = {"containerStatuses": [{"restartCount": 4, "state": waits, "lastState": ended}]}
+        key = Key("pods", SPACE, pod["metadata"]["name"])
+        world.store.merge(key, {"status": status}, "status")
+
+    monkeypatch.setattr(world, "_report", crashing)
+    for image, rounds in (("bazaar:2", 30), ("bazaar:3", 60)):
+        operator = Operator(world, image=image)
+        for _ in range(rounds):
+            await operator.once()
+            world.tick()
+
+    assert [pod["spec"]["image"] for pod in world.store.all("pods")] == ["bazaar:3"]
