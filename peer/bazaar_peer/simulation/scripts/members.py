@@ -34,6 +34,7 @@ def row_12_a_nominee_with_a_stale_member_list_does_not_reign() -> None:
     """{0,1,2} → {0,1} → {0}: 2 asks 1, who knows that it is none any more, but not of {0}."""
     s = opened()
     for size in (2, 1):
+        s.peer(0).trader_role.membership.parting = (size, 0)  # who is to go has had its time
         wish(s, 0, size, 3 - size)
         s.deliver_all("Append", 0, 1)
         s.deliver_all("Appended", 1, 0)
