@@ -96,8 +96,10 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
         request.node.add_report_section("teardown", "artifacts", f"left in {left}")
     attempt("helm", "uninstall", "-n", name, "shop", env=cluster.env)
     # A whole ring that is deleted has nobody to hand over to: nobody waits for its grace period.
-    attempt("kubectl", "-n", name, "delete", "bazaars", "--all", "--wait=false", env=cluster.env)
-    attempt("kubectl", "-n", name, "delete", "pods", "--all", "--grace-period=1", env=cluster.env)
+    here = ("kubectl", "-n", name, "delete", "--all")
+    for kind in ("bazaars", "statefulsets"):
+        attempt(*here, kind, "--cascade=orphan", env=cluster.env)
+    attempt(*here, "pods", "--grace-period=1", env=cluster.env)
     gone = ("delete", "namespace", name, "--timeout=180s")
     attempt("kubectl", *gone, env=cluster.env, seconds=200)
 

@@ -14,7 +14,8 @@ from tests.e2e.tools import attempt, run, until
 
 KEPT = "/var/log/bazaar-e2e"
 KEEP_LOGS = (
-    f"mkdir {KEPT} || exit; while sleep 0.5; do for f in /var/log/pods/*/*/*.log; do "
+    f"exec 9>/run/bazaar-e2e.lock; flock -n 9 || exit; mkdir -p {KEPT}; "
+    "while sleep 0.5; do for f in /var/log/pods/*/*/*.log; do "
     'd=${f#/var/log/pods/}; t=$(echo "$d" | tr / @); '
     f'[ -e "{KEPT}/$t" ] || ln "$f" "{KEPT}/$t" 2>/dev/null; done; done'
 )

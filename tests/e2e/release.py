@@ -30,8 +30,14 @@ class Release:
         return self.cluster.kubectl("-n", self.namespace, *words)
 
     def wait(self) -> None:
-        """Wait until the operator works."""
-        self.kubectl("rollout", "status", f"deployment/{self.deployment}", "--timeout=120s")
+        """Wait until the operator works, in a pod that was never started again.
+
+        One that was killed several times would be started later and later.
+        """
+        for pod in self.pods():
+            if any(one.restart_count for one in pod.status.container_statuses or []):
+                self.kubectl("delete", "pod", pod.metadata.name, "--now")
+        self.kubectl("rollout", "status", f"deployment/{self.deployment}", "--timeout=100s")
 
     def pods(self) -> list[Any]:
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component=operator"
