@@ -15,7 +15,6 @@ import math
 import os
 import secrets
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,30 +97,50 @@ class _Asks:
         headers = admin_headers(self.settings.token)
         async with aiohttp.ClientSession(timeout=limit, headers=headers) as http:
             self._tell()
-            while not await self._round(http):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self.waiting.formatted.wait(), ASK_S)
+            loop = asyncio.get_running_loop()
+            rounds = loop.create_task(self._rounds(http))
+            formatted = loop.create_task(self.waiting.formatted.wait())
+            try:
+                # A question to a name that nobody has takes long; whoever is formatted is done.
+                await asyncio.wait([rounds, formatted], return_when=asyncio.FIRST_COMPLETED)
+                if rounds.done():
+                    rounds.result()
+            finally:
+                rounds.cancel()
+                formatted.cancel()
+
+    async def _rounds(self, http: aiohttp.ClientSession) -> None:
+        while True:
+            if await self._round(http):
+                return
+            await asyncio.sleep(ASK_S)
 
     async def _round(self, http: aiohttp.ClientSession) -> bool:
-        for url in self.urls:
+        """Ask one after the other until one answers, who is asked first the next time."""
+        for url in list(self.urls):
             try:
                 named = await self._ask(http, url)
             except NotWanted as answer:
                 if not self.settings.in_cluster:
                     raise
                 self.waiting.tell("unwanted", str(answer), volume=self.volume)
-                return self.waiting.formatted.is_set()
-            if named or self.waiting.formatted.is_set():
-                return True
-        return self.waiting.formatted.is_set()
+                named = False
+            if named is not None:
+                self.urls.remove(url)
+                self.urls.insert(0, url)
+                return named
+        return False
 
-    async def _ask(self, http: aiohttp.ClientSession, url: str) -> bool:
-        """See whether one peer's applied members name the volume; if not, have it noted there."""
+    async def _ask(self, http: aiohttp.ClientSession, url: str) -> bool | None:
+        """See whether one peer's applied members name the volume; if not, have it noted there.
+
+        None: it is down, or no peer of this ring, or cannot have it noted: the others are asked.
+        """
         settings = self.settings
         try:
             seen = await _json(http.get(f"{url}/v1/ring"))
             if seen.get("ring") != settings.ring:
-                return False
+                return None
             self.members = members_of(seen)
             named = [m for m in self.members.members if m.volume == self.volume]
             if named and named[0].voter:
@@ -135,7 +154,7 @@ class _Asks:
             body = {"ordinal": settings.me, "volume": self.volume}
             told = await _json(http.post(f"{url}/v1/admit", json=body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
-            return False  # it is down, or no peer: the others are asked, and it is again later
+            return None
         if told.get("outcome") == "not_wanted":
             size = told.get("size")
             raise NotWanted(f"the ring has {size} peers, and no place for peer {settings.me}")

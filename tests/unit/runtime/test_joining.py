@@ -111,6 +111,54 @@ async def test_place_of_somebody_else_is_asked_for_at_once(tmp_path: Path) -> No
     assert asked
 
 
+@asynccontextmanager
+async def silence() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve somebody who takes a connection and never answers; yield the URL, and who came."""
+    came = asyncio.Event()
+
+    async def take(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
+    finally:
+        server.close()
+
+
+async def test_who_answered_is_asked_first_the_next_time(tmp_path: Path) -> None:
+    """The names of the peers that there are not may take long to be looked up."""
+    settings = pod(tmp_path)
+    lost = member(0, incarnation=1, volume="lost")
+    async with ring(lost, member(1)) as (url, asked):
+        asks = joining._Asks(settings, Waiting(settings), name_of_volume(tmp_path), "")
+        asks.urls = ["http://127.0.0.1:1", url, "http://127.0.0.1:2"]
+
+        async with aiohttp.ClientSession() as http:
+            named = await asks._round(http)
+
+    assert (named, len(asked)) == (False, 1)
+    assert asks.urls == [url, "http://127.0.0.1:1", "http://127.0.0.1:2"]
+
+
+async def test_volume_that_is_formatted_waits_for_no_answer(tmp_path: Path) -> None:
+    settings = pod(tmp_path)
+    async with silence() as (url, came):
+        waiting = Waiting(settings)
+        asks = joining._Asks(settings, waiting, name_of_volume(tmp_path), "")
+        asks.urls = [url]
+        running = asyncio.create_task(asks.run())
+        await came.wait()
+
+        waiting.formatted.set()
+
+        await asyncio.wait_for(running, joining.ANSWER_S / 2)
+
+
 def test_first_peer_of_a_ring_that_grew_asks_those_that_came_later(tmp_path: Path) -> None:
     settings = pod(tmp_path, peers=1)
 
