@@ -84,7 +84,8 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
 def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     short = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     name = f"e2e-{short[:40].strip('-')}"
-    attempt("kubectl", "delete", "namespace", name, "--ignore-not-found", env=cluster.env)
+    old = ("kubectl", "delete", "namespace", name, "--ignore-not-found")
+    attempt(*old, env=cluster.env, seconds=200)
     for node in cluster.nodes:
         node.drop_logs(name)
     cluster.kubectl("create", "namespace", name)
@@ -100,8 +101,7 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
     for kind in ("bazaars", "statefulsets"):
         attempt(*here, kind, "--cascade=orphan", env=cluster.env)
     attempt(*here, "pods", "--grace-period=1", env=cluster.env)
-    gone = ("delete", "namespace", name, "--timeout=180s")
-    attempt("kubectl", *gone, env=cluster.env, seconds=200)
+    attempt("kubectl", "delete", "namespace", name, "--wait=false", env=cluster.env)
 
 
 @pytest.fixture(scope="session")
