@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bazaar_peer import __version__
 from bazaar_peer.core.messages import Member
-from bazaar_peer.core.types import incarnation_of, ordinal_of
+from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of
 from bazaar_peer.runtime.api import Handler
 from bazaar_peer.runtime.bodies import Formatting, body_of
 from bazaar_peer.runtime.credential import authorize_admin
@@ -42,7 +42,7 @@ class PeerView:
             "incarnation": incarnation_of(peer.me),
             "ready": peer.is_ready(),
             "role": "trader" if peer.is_trader else peer.role.value,
-            "trader": peer.trader if peer.trader < 0 else ordinal_of(peer.trader),
+            "trader": shown(peer.trader),
             "epoch": peer.epoch,
             "commit_index": peer.commit_index,
             "applied_index": peer.state.index,
@@ -66,6 +66,11 @@ class PeerView:
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [("GET", "/v1/peer", self.get), ("POST", "/v1/format", self.format)]
+
+
+def shown(peer: PeerId) -> int:
+    """Return the ordinal by which people know a peer; -1 is nobody."""
+    return peer if peer == NOBODY else ordinal_of(peer)
 
 
 def member_told(member: Member) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.records import JOIN, SET_SIZE, Member
 from bazaar_peer.core.types import NOBODY, PeerId, name_of, ordinal_of
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
-from bazaar_peer.runtime.api_peer import member_told
+from bazaar_peer.runtime.api_peer import member_told, shown
 from bazaar_peer.runtime.bodies import Admission, Resignation, Wish, body_of
 from bazaar_peer.runtime.credential import authorize_admin
 from bazaar_peer.runtime.problems import Problem, problem_of, wrong
@@ -147,8 +147,3 @@ class RingView:
             ("POST", "/v1/admit", self.admit),
             ("POST", "/v1/resign", self.resign),
         ]
-
-
-def shown(peer: PeerId) -> int:
-    """Return the ordinal by which people know a peer; -1 is nobody."""
-    return peer if peer == NOBODY else ordinal_of(peer)
