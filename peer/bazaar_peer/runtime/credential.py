@@ -36,7 +36,7 @@ def authorize_admin(request: web.Request) -> None:
     if not is_admin(request):
         raise Problem(
             401,
-            "this changes the ring: show its token, as `Authorization: Bearer TOKEN`",
+            "only who shows the ring's token may: send it as `Authorization: Bearer TOKEN`",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
