@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.effects import Effect, Prune, Removed, SaveCheckpoint
+from bazaar_peer.core.records import is_over
 from bazaar_peer.core.types import Nanos, PeerId, Role, Settings, name_of, ordinal_of
 
 if TYPE_CHECKING:
@@ -127,6 +128,11 @@ class Ledger:
         if self.was_member and not member:
             self.end_life()
         self.was_member = member
+
+    def knows_over(self, life: PeerId) -> bool:
+        """Tell whether a life is over by what is committed (R14)."""
+        committed = self.state.members
+        return committed is not None and is_over(committed, life)
 
     def end_life(self) -> None:
         """This life is over, or goes on without this volume: nothing that it holds counts (R14)."""

@@ -120,8 +120,7 @@ def _may_speak(peer: Peer, sender: PeerId, message: msg.Message) -> bool:
     """
     if sender == peer.me:
         return False
-    committed = peer.state.members
-    if committed is not None and is_over(committed, sender):
+    if peer.knows_over(sender):
         peer.send(sender, msg.Retired())
         return False
     return not (isinstance(message, CANDIDACY) and is_over(peer.members, sender))

@@ -100,6 +100,7 @@ class Process:
             lambda peer: settings.peer_address(ordinal_of(peer)),
             deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
             report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
+            knows_over=self.peer.knows_over,
         )
         self.driver = Driver(self.peer, self.transport, VolumeStore(volume))
 

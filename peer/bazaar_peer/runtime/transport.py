@@ -61,6 +61,7 @@ class TcpTransport:
         *,
         deliver: Callable[[PeerId, list[Message]], None],
         report: Callable[[Event], None],
+        knows_over: Callable[[PeerId], bool] = lambda _: False,
         ssl: SSLContext | None = None,
         ssl_server: SSLContext | None = None,
     ) -> None:
@@ -68,6 +69,7 @@ class TcpTransport:
         self.deliver = deliver
         self.counts: Counter[str] = Counter()
         self._report = report
+        self._knows_over = knows_over
         self._address_of = address_of
         self._ssl, self._ssl_server = ssl, ssl_server
         self._members: set[PeerId] = set()
@@ -164,9 +166,17 @@ class TcpTransport:
         return link.boot if link is not None else 0
 
     def later_than(self, hello: Hello) -> int:
-        """Return the boot by which a peer of this ring is over that introduces itself, or 0."""
+        """Return the boot by which a peer of this ring is over that introduces itself, or 0.
+
+        It may look for a life that was here before this one, and know nobody who is still there:
+        nobody else would ever tell it.
+        """
+        if not is_proved(hello, self.identity):
+            return 0
+        if self._knows_over(PeerId(hello.life)):
+            return LIFE_END
         link = self._links.get(PeerId(hello.life))
-        if link is None or not link.boot or not is_proved(hello, self.identity):
+        if link is None or not link.boot:
             return 0
         if hello.made != link.made:
             return LIFE_END

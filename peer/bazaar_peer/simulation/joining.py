@@ -103,8 +103,7 @@ class Joining:
         if generation != self.generation or admission.generation >= generation:
             return
         self._send(SET_SIZE, msgspec.msgpack.encode((self.size, generation)))
-        wait = self.world.plan.timing.heartbeat_timeout
-        self.world.later(wait, lambda: self._insist(generation))
+        self.world.later(self._wait(), lambda: self._insist(generation))
 
     def _knock(self, ordinal: int) -> None:
         if ordinal not in self.knocking:
@@ -127,7 +126,12 @@ class Joining:
             self.world.begin_life(PeerId(found[0].id), members)
             return
         self._send(JOIN, msgspec.msgpack.encode((ordinal, volume)))
-        self.world.later(self.world.plan.timing.heartbeat_timeout, lambda: self._ask(ordinal))
+        self.world.later(self._wait(), lambda: self._ask(ordinal))
+
+    def _wait(self) -> int:
+        """Draw a wait: who asks in step with others finds a tiny window full each time."""
+        timeout = self.world.plan.timing.heartbeat_timeout
+        return self.dice.between(timeout // 2, timeout * 3 // 2)
 
     def _send(self, kind: int, body: bytes) -> None:
         alive = [host for host in self.world.hosts.values() if host.peer is not None]

@@ -13,9 +13,9 @@ from collections import defaultdict
 from heapq import heapify
 from typing import TYPE_CHECKING
 
-from bazaar_peer.core.events import LinkLost, LinkUp, Received
+from bazaar_peer.core.events import LinkLost, LinkUp, Outlived, Received
 from bazaar_peer.core.messages import Message
-from bazaar_peer.core.types import NOBODY, PeerId
+from bazaar_peer.core.types import NOBODY, PeerId, ordinal_of
 from bazaar_peer.simulation.dice import Dice
 
 if TYPE_CHECKING:
@@ -151,6 +151,23 @@ class Network:
     def apart(self, old: int, other: int) -> bool:
         """Tell whether nothing passes between an old copy's process and another one."""
         return not self.world.alive(other) or self.objects(other, old)
+
+    def unheard(self, to: int, event: object) -> None:
+        """Who looks for a life that is over hears of its own end from who has that place now (R14).
+
+        It may have been away while all that it knows were replaced; nobody else would tell it.
+        """
+        world, over = self.world, self.world.hosts.get(PeerId(to))
+        if type(event) is not Received or over is None or not over.gone:
+            return
+        sender = event.sender
+        now = max(i for i in world.hosts if ordinal_of(i) == ordinal_of(to))
+        core = world.hosts[now].peer
+        through = not (self.cut[sender][now] or self.cut[now][sender])
+        if core is not None and through and world.alive(sender) and core.knows_over(sender):
+            world.reach("told_by_a_later_life")
+            life = world.hosts[sender].life
+            world.push(world.now + self.latency, sender, life, Outlived())
 
     def tell(self, peer: int, event: LinkUp | LinkLost) -> None:
         world = self.world

@@ -6,13 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core import quorum
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import MS, NOBODY, PeerId, Role, ordinal_of
+from bazaar_peer.core.types import MS, NOBODY, Role, ordinal_of
 from bazaar_peer.simulation.clients import Clients
-from bazaar_peer.simulation.dice import Dice
-from bazaar_peer.simulation.faults import Faults, cuts_of
+from bazaar_peer.simulation.faults import Faults
+from bazaar_peer.simulation.healing import heal
 from bazaar_peer.simulation.history import Seen, wrong_by_index, wrong_by_order
 from bazaar_peer.simulation.operations import Operation
 from bazaar_peer.simulation.plan import Plan, draw
@@ -69,52 +68,12 @@ class Schedule:
         for number in range(plan.peers):
             world.start(number)
         world.run(plan.length)
-        core = self._heal()
+        self.faults.end()
+        world.run(world.now)  # who wakes may have been told to leave meanwhile
+        core = heal(world)
         self._live(core)
         self.both = self.judge()
         world.checkers.committed.end()
-
-    def _heal(self) -> list[int]:
-        """Heal a random core in which some peer reaches a majority, and stays; return its peers."""
-        world, dice = self.world, Dice(self.plan.seed, "end")
-        self.faults.end()
-        world.run(world.now)  # who wakes may have been told to leave meanwhile
-        alive = [h.id for h in world.hosts.values() if h.peer is not None]
-        count = len(alive)
-        if dice.chance(0.5):
-            return alive
-        edges = dice.below(1 << (count * (count - 1) // 2))
-        cuts = [(alive[a], alive[b]) for a, b in cuts_of(count, edges)]
-        reach = {a: [b for b in alive if b == a or (a, b) not in cuts] for a in alive}
-        stays = [h.id for h in world.hosts.values() if h.peer and not h.peer.leaving]
-        hub = max(stays, key=lambda a: len(reach[a]), default=NOBODY)
-        counted = self._counted()
-        # Who is no voter by everybody's count may learn that it is gone, and go: it counts nowhere.
-        sure = set(reach.get(hub, ())).intersection(*counted)
-        every = counted | self._on_the_way(counted)
-        if hub not in sure or not all(quorum.reached(voters, sure) for voters in every):
-            return alive
-        for a, b in cuts:
-            world.network.set_cut(a, b, 1)
-        world.reach("quiet_end_partial")
-        return []
-
-    def _counted(self) -> set[tuple[PeerId, ...]]:
-        """Return the voters whom anybody counts over now, or would with every learner."""
-        hosts = self.world.hosts.values()
-        peers = [host.peer for host in hosts if host.peer is not None]
-        counted = {peer.voters for peer in peers}
-        return counted | {tuple(PeerId(m.id) for m in peer.members.members) for peer in peers}
-
-    def _on_the_way(self, counted: set[tuple[PeerId, ...]]) -> set[tuple[PeerId, ...]]:
-        """Return the voters that are left as the ring goes down to the wish."""
-        size = self.world.joining.lowest()
-        largest = max(ordinal_of(voter) for voters in counted for voter in voters)
-        return {
-            tuple(voter for voter in voters if ordinal_of(voter) < left)
-            for voters in counted
-            for left in range(size, largest + 1)
-        }
 
     def _live(self, core: list[int]) -> None:
         """A trader, then fresh commands through it and each that reaches it."""

@@ -111,6 +111,7 @@ class World:
                 continue
             host = hosts.get(number)
             if host is None or host.peer is None or (life >= 0 and life != host.life):
+                self.network.unheard(number, event)
                 continue
             if host.asleep_since >= 0:
                 host.backlog.append((life, event))
@@ -210,8 +211,8 @@ class World:
         """Start a process on an empty volume that was told the members (R14)."""
         must(life not in self.hosts, "R14", f"life {life} is given twice")
         self.restoring.end()
-        rate = self.plan.rates[life % len(self.plan.rates)]
-        self.hosts[life] = Host(life, Volume(None, told), rate)
+        rates = self.plan.rates
+        self.hosts[life] = Host(life, Volume(None, told), rates[life % len(rates)])
         self.start(life)
 
     def crash(self, number: int, down: Nanos = -1, kept: int = -1) -> None:
@@ -224,9 +225,8 @@ class World:
             return
         self.checkers.crashing(host, host.peer)
         host.peer = None
-        volume = host.volume
-        kept = self.disks.dice.between(0, len(volume.queue)) if kept < 0 else kept
-        if volume.crash(kept):
+        kept = self.disks.dice.between(0, len(host.volume.queue)) if kept < 0 else kept
+        if host.volume.crash(kept):
             self.reach("unsynced_tail_lost")
             if self.disks.dice.chance(0.5):
                 self.reach("torn_tail_dropped")

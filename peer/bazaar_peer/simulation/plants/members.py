@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bazaar_peer.core import routing
+from bazaar_peer.core import ledger, routing
 from bazaar_peer.core.admission import Admission
 from bazaar_peer.core.membership import Membership
 from bazaar_peer.core.messages import Member, MembersChanged
@@ -28,7 +28,8 @@ def cfgstale() -> list[Patch]:
         _, oldest = self.peer.journal.configs[0]
         return tuple(PeerId(member.id) for member in oldest.members)
 
-    return [(Nominee, "electorate", electorate), (routing, "is_over", lambda *_: False)]
+    heard = [(module, "is_over", lambda *_: False) for module in (routing, ledger)]
+    return [(Nominee, "electorate", electorate), *heard]
 
 
 @plant
