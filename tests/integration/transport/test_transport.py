@@ -12,7 +12,7 @@ import pytest
 
 from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Chunk, Message, NotTrader, Poll
-from bazaar_peer.core.types import PeerId, peer_id
+from bazaar_peer.core.types import PeerId, ordinal_of, peer_id
 from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.wire import FORMAT, HELLO_MAX_BYTES, Hello, frame
@@ -67,16 +67,20 @@ def free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def peer(
-    me: PeerId, ports: list[int], *, boot: int = 1
+    me: PeerId, ports: list[int], *, boot: int = 1, over: tuple[PeerId, ...] = ()
 ) -> AsyncIterator[tuple[TcpTransport, Ear]]:
     addresses = [f"127.0.0.1:{port}" for port in ports]
-    identity = Identity(ring="r", life=me, boot=boot, address=addresses[me])
+    identity = Identity(ring="r", life=me, boot=boot, address=addresses[ordinal_of(me)])
     ear = Ear()
     transport = TcpTransport(
-        identity, lambda other: addresses[other], deliver=ear.deliver, report=ear.report
+        identity,
+        lambda other: addresses[ordinal_of(other)],
+        deliver=ear.deliver,
+        report=ear.report,
+        knows_over=lambda life: life in over,
     )
-    transport.meet(PeerId(other) for other in range(len(ports)) if other != me)
-    await transport.start("127.0.0.1", ports[me])
+    transport.meet(PeerId(other) for other in range(len(ports)) if other != ordinal_of(me))
+    await transport.start("127.0.0.1", ports[ordinal_of(me)])
     try:
         yield transport, ear
     finally:
@@ -226,6 +230,21 @@ async def test_an_old_copy_learns_that_a_later_boot_was_met() -> None:
             await ear.until(lambda: LinkUp(B) in ear.events)
         async with peer(B, ports, boot=4) as (_, copy):
             await copy.until(lambda: Outlived() in copy.events)
+
+
+async def test_who_looks_for_a_life_that_is_over_hears_of_its_own_end() -> None:
+    """R14: it was away while all that it knows were replaced; nobody else would ever tell it."""
+    ports = free_ports(2)
+    async with peer(peer_id(0, 1), ports, over=(B,)), peer(B, ports) as (_, away):
+        await away.until(lambda: Outlived() in away.events)
+
+
+async def test_who_is_not_over_only_hears_that_somebody_else_is_there() -> None:
+    ports = free_ports(2)
+    async with peer(peer_id(0, 1), ports) as (a, _), peer(B, ports) as (_, ear):
+        await ear.until(lambda: LinkUp(peer_id(0, 1)) in ear.events)  # it dials back, and is told
+        assert a.counts["connections_refused"] > 0
+        assert Outlived() not in ear.events
 
 
 async def test_random_bytes_in_random_pieces_never_crash_a_listener() -> None:

@@ -160,3 +160,9 @@ def admitted_by_place() -> list[Patch]:
 def old_release_goes_on() -> list[Patch]:
     """A release applies entries of a version that it does not know (U1)."""
     return [(State, "beyond_release", lambda self: "")]
+
+
+@plant
+def later_life_says_nothing() -> list[Patch]:
+    """Who looks for a life that is over is not told of its own end by who has that place (R14)."""
+    return [(Network, "unheard", lambda *_: None)]

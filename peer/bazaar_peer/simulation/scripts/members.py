@@ -152,6 +152,25 @@ def row_22_a_retained_volume_does_not_come_back_to_its_place() -> None:
     assert s.peer(s.trader()).voters == (0, 1, 2, peer_id(3, 1))
 
 
+@script("later_life_says_nothing")
+def a_peer_that_was_away_while_all_others_were_replaced_comes_back() -> None:
+    """R14: 3 knows nobody who is still there; who has the place of 0 says that 3 was removed."""
+    s, _, _ = ring()
+    s.world.joining.wish(4)
+    s.run(1500)
+    s.world.crash(3)
+    s.world.joining.wish(3)
+    s.run(1500)
+    for lost in (0, 1, 2):
+        s.world.joining.lose(lost)
+        s.run(3000)
+    s.world.joining.wish(4)
+    s.world.start(3)
+    s.run(3000)
+    assert s.world.hosts[PeerId(3)].gone
+    assert s.peer(s.trader()).voters == tuple(peer_id(ordinal, 1) for ordinal in range(4))
+
+
 @script("admitted_by_place", "life_used_twice")
 def row_79_a_volume_begins_no_life_that_names_another() -> None:
     """The fourth peer votes, its volume is lost, and the next volume reads the same members."""
