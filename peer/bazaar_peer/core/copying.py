@@ -2,8 +2,8 @@
 
 The source serves (epoch, nominee) only while its durable promise is exactly that, and each chunk
 carries prev. A checkpoint travels one part at a time, each asked for by the acknowledgement of the
-one before, so that trading is not disturbed; it is taken only from the trader followed or from the
-own candidacy's source.
+one before, and for a learner after a rest, so that trading is not disturbed; it is taken only from
+the trader followed or from the own candidacy's source.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ class Copying:
         """Receiver → (epoch, when the last part was asked for or sent)."""
         self.furthest: dict[PeerId, tuple[int, int, int]] = {}
         """Receiver → (epoch, base, part): a copy begun anew is no progress until it is further."""
+        self.waiting: dict[PeerId, int] = {}
+        """Learner that rests → its next part."""
         self.stop()
 
     def stop(self) -> None:
         self.sending.clear()
+        self.waiting.clear()
         self._state: State | None = None
         self._base = 0
         self._next = 0
@@ -92,13 +95,25 @@ class Copying:
         self.peer.send(event.peer, part)
 
     def on_part_taken(self, sender: PeerId, message: msg.PartTaken) -> None:
-        epoch, _ = self.sending.get(sender, (0, 0))
+        epoch, asked_at = self.sending.get(sender, (0, 0))
         if epoch == message.epoch == self.peer.epoch and message.number >= 0:
             place = (epoch, message.base_index, message.number)
             if place > self.furthest.get(sender, (0, 0, 0)):
                 self.furthest[sender] = place
                 self.peer.trader_role.copy_advanced()
-            self._read(sender, epoch, message.number + 1)
+            pace = self.peer.trader_role.pace
+            pace.taken(sender, asked_at)
+            if sender in pace.rests:
+                self.sending[sender] = (epoch, pace.rests[sender])
+                self.waiting[sender] = message.number + 1
+            else:
+                self._read(sender, epoch, message.number + 1)
+
+    def go_on(self, to: PeerId) -> None:
+        """Send a learner that has rested its next part."""
+        number = self.waiting.pop(to, 0)
+        if number and to in self.sending:
+            self._read(to, self.sending[to][0], number)
 
     # ---- receiver ----
 

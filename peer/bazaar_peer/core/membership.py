@@ -1,10 +1,10 @@
 """The trader's way to the wished members: one change an entry, one change at a time (R10).
 
 Up: a volume asks for a place, becomes a learner under a new life, copies the state, and votes once
-it has caught up. Down: who is to go first gets an election timeout to send its callers elsewhere;
-then the highest ordinals go first; the trader itself hands over before. A lost
-volume: its old life is removed, then the new one is added. A change is effective when it is
-appended (R9), and the next one waits until it is committed, and the own reign with it.
+it has caught up. Down: who is to go first gets an election timeout, or more, to send its callers
+elsewhere; then the highest ordinals go first; the trader itself hands over before. A lost volume:
+its old life is removed, then the new one is added. A change is effective when it is appended (R9),
+and the next one waits until it is committed, and the own reign with it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ import msgspec
 
 from bazaar_peer.core import quorum
 from bazaar_peer.core.messages import Member, MembersChanged
+from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.records import voters_of
 from bazaar_peer.core.types import NOBODY, Nanos, PeerId, incarnation_of, ordinal_of, peer_id
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
     from bazaar_peer.core.trader import Trader
-
-NEAR = 64
-"""A learner that lacks so few entries votes: it has the rest within a batch."""
 
 
 class Membership:
@@ -70,7 +68,8 @@ class Membership:
             self.parting = (0, 0)
             return None
         if self.parting[0] != admission.size:
-            self.parting = (admission.size, peer.now + peer.timing.heartbeat_timeout)
+            time = max(peer.settings.parting, peer.timing.heartbeat_timeout)
+            self.parting = (admission.size, peer.now + time)
         if peer.now < self.parting[1]:
             self.waits = f"peers from {admission.size} on end what they have begun"
             return None

@@ -25,6 +25,7 @@ from bazaar_peer.core.records import Submission as Submission
 from bazaar_peer.core.records import VersionRaised as VersionRaised
 from bazaar_peer.core.records import decode_record as decode_record
 from bazaar_peer.core.records import encode as encode
+from bazaar_peer.core.types import ORIGIN, Position
 
 # ---- nomination ------------------------------------------------------------------------------
 
@@ -71,9 +72,10 @@ class Nominated(Struct, gc=False, frozen=True, array_like=True, tag=4):
 
 
 class Poll(Struct, gc=False, frozen=True, array_like=True, tag=5):
-    """Direct question to every member after a failed token (N4)."""
+    """Direct question to every member after a failed token (N4); `end`: of the own journal."""
 
     token: int
+    end: Position = ORIGIN
 
 
 class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
@@ -88,11 +90,15 @@ class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
 
 
 class IWon(Struct, gc=False, frozen=True, array_like=True, tag=10):
-    """`copies`: the nominee has its majority and copies the best journal, and that advances."""
+    """`copies`: the nominee has its majority and copies the best journal, and that advances.
+
+    `end`: of the nominee's own journal.
+    """
 
     epoch: int
     transfer: int
     copies: bool = False
+    end: Position = ORIGIN
 
 
 class Promise(Struct, gc=False, frozen=True, array_like=True, tag=11):

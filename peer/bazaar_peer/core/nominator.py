@@ -229,7 +229,7 @@ class Nominator(Polls):
         """No voter, and nobody is heard: it may have missed its own removal; who knows says so."""
         peer = self.peer
         self.retry_at = peer.now + peer.timing.heartbeat_timeout
-        peer.broadcast(msg.Poll(0))
+        peer.broadcast(msg.Poll(0, peer.journal.last))
 
     def _exclude(self, who: PeerId) -> None:
         self.excluded[who] = EXCLUDED_ROUNDS

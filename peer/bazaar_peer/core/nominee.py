@@ -76,7 +76,8 @@ class Nominee:
         """Send `IWon`; again every step until the election timeout (N3, N8)."""
         peer = self.peer
         self.whom.update(dict.fromkeys(whom, True))
-        peer.effects.append(Send(whom, msg.IWon(self.epoch, self.transfer)))
+        won = msg.IWon(self.epoch, self.transfer, end=peer.journal.last)
+        peer.effects.append(Send(whom, won))
         wait = peer.timing.retry if peer.follower.crashed else peer.timing.step
         self.again_at = peer.now + wait
 
@@ -193,7 +194,7 @@ class Nominee:
         self.until = peer.now + peer.timing.heartbeat_timeout
         if peer.now >= self.calm_at:
             self.calm_at = peer.now + peer.timing.heartbeat_interval
-            calm = msg.IWon(self.epoch, self.transfer, copies=True)
+            calm = msg.IWon(self.epoch, self.transfer, copies=True, end=peer.journal.last)
             peer.effects.append(Send(tuple(self.promises), calm))
 
     def _step_back(self, hint: int) -> None:

@@ -57,7 +57,7 @@ class Polls(ABC):
         self.poll_last = peer.now + POLL_STEPS * peer.timing.step
         self.tally = {peer.me: msg.PollAnswer(self.polling, standing_of(peer), False, peer.epoch)}
         peer.note("poll", epoch=peer.epoch)
-        peer.broadcast(msg.Poll(self.polling))
+        peer.broadcast(msg.Poll(self.polling, peer.journal.last))
         self._poll_progress()
 
     def on_poll_answer(self, sender: PeerId, message: msg.PollAnswer) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bazaar_peer.core.types import Nanos
 
+NEAR = 64
+"""A learner that lacks so few entries votes: it has the rest within a batch."""
+
 
 class Progress:
     """What the trader knows of one follower in this reign; all starts at 0 (R5)."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.effects import Send
-from bazaar_peer.core.progress import Progress
+from bazaar_peer.core.progress import NEAR, Progress
 from bazaar_peer.core.types import SECOND, Nanos, PeerId
 
 if TYPE_CHECKING:
     from bazaar_peer.core.agreement import Agreement
     from bazaar_peer.core.hand_over import HandOver
+    from bazaar_peer.core.pace import Pace
     from bazaar_peer.core.peer import Peer
     from bazaar_peer.core.post import Post
     from bazaar_peer.core.reads import Reads
@@ -38,6 +39,7 @@ class Replication:
     reads: Reads
     hand_over: HandOver
     agreement: Agreement
+    pace: Pace
     epoch: int
     started: int
     commit_moved_at: Nanos
@@ -96,14 +98,22 @@ class Replication:
         groups: dict[int, list[PeerId]] = {}
         for other, progress in self.progress.items():
             behind = progress.next <= last and progress.flying < FLYING_MAX
-            if behind and other not in sending:
+            if behind and other not in sending and not self._rests(other):
                 groups.setdefault(progress.next, []).append(other)
             elif beat:
                 groups.setdefault(-progress.next, []).append(other)
         return groups
 
+    def _rests(self, other: PeerId) -> bool:
+        """Tell whether a learner that is not near gets nothing now: it takes one piece a time."""
+        progress = self.progress[other]
+        if other in self.peer.voters or progress.match + NEAR >= self.peer.commit:
+            return False
+        return progress.flying > 0 or other in self.pace.rests
+
     def _send(self, next_index: int, whom: tuple[PeerId, ...], *, with_records: bool) -> None:
         peer = self.peer
+        peer.keep_index = self._keep()
         journal, prev = peer.journal, next_index - 1
         epoch = journal.epoch_at(prev)
         if prev < journal.base[1] or epoch < 0:
@@ -118,7 +128,7 @@ class Replication:
             epoch,
             prev,
             peer.commit,
-            self._keep(),
+            peer.keep_index,
             [stored.blob for stored in records],
             {} if records else peer.clock.counts.copy(),  # a record brings its own
         )
@@ -155,6 +165,8 @@ class Replication:
         if message.match > progress.match:
             progress.match = message.match
             peer.copying.sending.pop(sender, None)
+            if message.match + NEAR < peer.commit:
+                self.pace.taken(sender, progress.moved_at)
             progress.moved_at = self.commit_moved_at = peer.now  # who is needed comes nearer
             progress.next = max(progress.next, message.match + 1)
             progress.flying = 0 if progress.match + 1 == progress.next else progress.flying - 1

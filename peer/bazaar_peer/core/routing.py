@@ -108,19 +108,29 @@ def on_trader_alive(peer: Peer, sender: PeerId, message: msg.TraderAlive) -> Non
         peer.nominator.on_trader_alive(sender, message)
 
 
-CANDIDACY = (msg.IWon, msg.Poll, msg.Election, msg.Nominated)
+CANDIDACY = (msg.Election, msg.Nominated)
 
 
 def _may_speak(peer: Peer, sender: PeerId, message: msg.Message) -> bool:
     """Tell whether to hear one who is no member here: perhaps newer than this journal.
 
-    A life that is over by what is committed hears so, and nothing else. One that is over by the own
-    journal alone still may trade, and truncate that; but it cannot win with this peer's promise,
-    and its attempts would only keep those who can from theirs (N8).
+    A life that is over by what is committed hears so, and nothing else.
     """
     if sender == peer.me:
         return False
     if peer.knows_over(sender):
         peer.send(sender, msg.Retired())
         return False
-    return not (isinstance(message, CANDIDACY) and is_over(peer.members, sender))
+    return not is_over(peer.members, sender) or _may_yet_trade(peer, message)
+
+
+def _may_yet_trade(peer: Peer, message: msg.Message) -> bool:
+    """Tell whether to hear one that is over by the own journal alone.
+
+    It may trade, and truncate that. To stand, it needs a journal that is further than the own: a
+    removal that was committed would be in it. With another one it cannot win with this peer's
+    promise, and its attempts would only keep those who can from theirs (N8).
+    """
+    if isinstance(message, (msg.IWon, msg.Poll)):
+        return message.end > peer.journal.last
+    return not isinstance(message, CANDIDACY)

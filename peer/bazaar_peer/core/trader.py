@@ -13,6 +13,7 @@ from bazaar_peer.core import quorum
 from bazaar_peer.core.agreement import Agreement
 from bazaar_peer.core.hand_over import HandOver
 from bazaar_peer.core.membership import Membership
+from bazaar_peer.core.pace import Pace
 from bazaar_peer.core.post import Post
 from bazaar_peer.core.progress import Progress
 from bazaar_peer.core.reads import Reads
@@ -33,6 +34,7 @@ class Trader(Replication):
         self.hand_over = HandOver(peer, self)
         self.agreement = Agreement(peer)
         self.membership = Membership(peer, self)
+        self.pace = Pace(peer)
         self.stop()
 
     def stop(self) -> None:
@@ -48,6 +50,7 @@ class Trader(Replication):
         self.hand_over.stop()
         self.agreement.stop()
         self.membership.stop()
+        self.pace.stop()
 
     def begin(self, epoch: int) -> None:
         """Begin the reign with `EpochStarted`; caller duty: R8's and R9's conditions hold."""
@@ -113,7 +116,7 @@ class Trader(Replication):
     # ---- stepping down ----
 
     def deadline(self) -> Nanos:
-        return min(self.heartbeat_at, self.hand_over.deadline())
+        return min(self.heartbeat_at, self.hand_over.deadline(), self.pace.deadline())
 
     def tick(self) -> None:
         """Watch the own reign (N5), and send again what a follower seems to have lost."""
@@ -135,6 +138,9 @@ class Trader(Replication):
                 self.step_down(why)
                 return
         self.hand_over.tick()
+        for learner in self.pace.rested():
+            self.work = True
+            peer.copying.go_on(learner)
 
     def _failing(self, timeout: Nanos) -> str:
         peer = self.peer

@@ -100,6 +100,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Requests that one peer has under way at most; one more is answered 429."""
     preempt: bool = False
     """The highest id is to trade whenever it can (N5): a trader below it hands over."""
+    parting: Nanos = 0
+    """So long who is to be removed serves on; an election timeout at least (R10)."""
     checkpoint_entries: int = 20_000
     checkpoint_interval: Nanos = 0
     """A checkpoint at least so often while there is something new; 0: by entries alone."""

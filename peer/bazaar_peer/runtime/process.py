@@ -25,7 +25,7 @@ from bazaar_peer.agents.roles import Role
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import Settings, ordinal_of, peer_id
+from bazaar_peer.core.types import SECOND, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.client_port import ClientPort, make_app
@@ -82,6 +82,7 @@ class Process:
             timing=settings.timing,
             election=settings.election,
             preempt=settings.preempt,
+            parting=int(settings.linger_s * SECOND),
             checkpoint_entries=settings.checkpoint_entries,
             checkpoint_interval=settings.checkpoint_interval,
         )

@@ -50,7 +50,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rate: float = 0.0
     """Orders a second of this peer's buyer."""
     linger_s: float = 0.0
-    """How long a peer goes on serving after SIGTERM (K1: 5 s in a cluster)."""
+    """How long a peer that goes serves on: after SIGTERM, or a wish that leaves it out (K1: 5 s in
+    a cluster)."""
     grace_s: float = 20.0
     """A peer that could not leave well by then leaves all the same (R11)."""
     checkpoint_entries: int = 20_000

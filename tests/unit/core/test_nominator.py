@@ -306,7 +306,7 @@ def test_poll_of_another_peer_makes_the_ones_it_reaches_ask_too() -> None:
 
     assert asks_at < patient
     assert asks_at <= ring.now + longest
-    assert msg.Poll(1) in [e.message for e in effects if isinstance(e, fx.Send)]
+    assert msg.Poll(1, (0, 1)) in [e.message for e in effects if isinstance(e, fx.Send)]
 
 
 def test_poll_of_another_peer_does_not_outrun_a_promise() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from bazaar_peer.core import ledger, routing
+from bazaar_peer.core import messages as msg
 from bazaar_peer.core.admission import Admission
 from bazaar_peer.core.membership import Membership
 from bazaar_peer.core.messages import Member, MembersChanged
@@ -166,3 +167,10 @@ def old_release_goes_on() -> list[Patch]:
 def later_life_says_nothing() -> list[Patch]:
     """Who looks for a life that is over is not told of its own end by who has that place (R14)."""
     return [(Network, "unheard", lambda *_: None)]
+
+
+@plant
+def further_journal_unheard() -> list[Patch]:
+    """Who is over by the own journal alone never gets a promise, however far its own is (N8)."""
+    candidacy = (msg.IWon, msg.Poll, msg.Election, msg.Nominated)
+    return [(routing, "_may_yet_trade", lambda _, message: not isinstance(message, candidacy))]

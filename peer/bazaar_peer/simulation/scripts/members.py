@@ -152,6 +152,28 @@ def row_22_a_retained_volume_does_not_come_back_to_its_place() -> None:
     assert s.peer(s.trader()).voters == (0, 1, 2, peer_id(3, 1))
 
 
+@script("further_journal_unheard")
+def who_was_removed_in_vain_stands_with_the_further_journal() -> None:
+    """0 alone has removed 2, who has reigned with 1 since; 1's volume is lost, and all stop."""
+    s = opened()
+    s.peer(0).trader_role.membership.parting = (2, 0)
+    wish(s, 0, 2, 1)
+    s.deliver_all("Append", 0, 1, 2)
+    s.deliver_all("Appended", 1, 0)
+    s.drop("Append")
+    assert s.peer(0).voters == (0, 1)
+    s.silence()
+    s.elect(2, 1, epoch=2)
+    s.replicate(2, 1)
+    s.world.joining.lose(1)
+    for left in (0, 2):
+        s.restart(left)
+    s.go_on()
+    s.run(1000)
+    assert s.trader() == 2
+    assert s.peer(0).voters == (0, 2), "and the lost one is removed"
+
+
 @script("later_life_says_nothing")
 def a_peer_that_was_away_while_all_others_were_replaced_comes_back() -> None:
     """R14: 3 knows nobody who is still there; who has the place of 0 says that 3 was removed."""
