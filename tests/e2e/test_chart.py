@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -42,6 +43,49 @@ def test_operator_of_one_namespace_needs_no_right_on_the_cluster(
         assert subjects == []
         release.kubectl("delete", "bazaar", "shop")
         cluster.helm("uninstall", "shop", "-n", namespace)
+
+
+def test_reinstalled_release_gets_its_former_volumes_by_name_only(
+    cluster: Cluster, operator: Release, namespace: str
+) -> None:
+    """R14: a new resource over old volumes is refused with the sentence that says how to adopt."""
+    options = ("--set", "clusterWide=false", "--set", "peers=3")
+    with operator.absent():
+        release, ring = Release(cluster, namespace, "shop"), Ring(cluster, namespace, "shop")
+        release.install(*options)
+        ring.wait("Available", 180)
+        ring.wait_settled()
+        until(lambda: ring.status().get("history") or None, "the status knows of the history")
+        former = ring.status()["ringId"]
+        lot = traded(ring, "sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
+
+        cluster.helm("uninstall", "shop", "-n", namespace)
+        until(lambda: not ring.pods() or None, "the pods are gone", 120)
+        claims = ring.kubectl("get", "pvc", "-o", "name").split()
+        release.install(*options)
+        refused = until(lambda: how_to_adopt(ring), "the resource says how to adopt", 120)
+        release.install(*options, "--set", f"bazaar.spec.storage.adoptRing={former}")
+        ring.wait("Available", 180)
+        ring.wait_settled()
+
+        assert len(claims) == 3
+        assert former in refused
+        assert ring.status()["ringId"] == former
+        assert traded(ring, "withdraw", lot, 7)["outcome"] == "withdrawn"
+        cluster.helm("uninstall", "shop", "-n", namespace)
+
+
+def traded(ring: Ring, *words: object) -> dict[str, Any]:
+    """Trade inside a pod; return the outcome."""
+    command = ("bazaar", *words, "--json", "--url", "http://127.0.0.1:8600")
+    found = json.loads(ring.kubectl("exec", "shop-0", "-c", "peer", "--", *command))
+    assert isinstance(found, dict)
+    return found
+
+
+def how_to_adopt(ring: Ring) -> str | None:
+    told = (ring.condition(kind).get("message", "") for kind in ("Accepted", "Stalled"))
+    return next((message for message in told if "adoptRing" in message), None)
 
 
 def test_helm_upgrade_brings_a_changed_definition(

@@ -36,44 +36,6 @@ def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures
     )
 
 
-def test_retained_volumes_are_taken_over_by_name_only(
-    cluster: Cluster, operator: Release, make_ring: MakeRing
-) -> None:
-    """R14: a new resource over old volumes is refused with the sentence that says how to adopt."""
-    ring = make_ring(peers=3)
-    until(lambda: ring.status().get("history") or None, "the status knows that there is history")
-    former = ring.status()["ringId"]
-    key = ("--key", "bought-before", "--buyer", "zoe", "--json")
-    buy = ("bazaar", "buy", "salt", "1", *key, "--url", "http://127.0.0.1:8600")
-    first = ring.kubectl("exec", "shop-0", "-c", "peer", "--", *buy)
-    ring.kubectl("delete", "bazaar", "shop")
-    until(lambda: not ring.pods() or None, "the pods are gone")
-    claims = ring.kubectl("get", "pvc", "-o", "name").split()
-
-    ring.apply(peers=3)
-    refused = until(
-        lambda: next(
-            (
-                ring.condition(kind)["message"]
-                for kind in ("Accepted", "Stalled")
-                if "adoptRing" in ring.condition(kind).get("message", "")
-            ),
-            None,
-        ),
-        "the resource says how to adopt",
-        120,
-    )
-    ring.apply(peers=3, storage={"adoptRing": former})
-    ring.wait("Available", 180)
-    ring.wait_settled()
-    again = ring.kubectl("exec", "shop-0", "-c", "peer", "--", "bazaar", "accounts", "--json")
-
-    assert len(claims) == 3
-    assert former in refused
-    assert ring.status()["ringId"] == former
-    assert '"zoe"' in again or '"unavailable"' in first
-
-
 def test_resource_deleted_without_the_operator_leaves_nothing_terminating(
     cluster: Cluster, operator: Release, make_ring: MakeRing
 ) -> None:
