@@ -62,11 +62,6 @@ def version_of(definition: Mapping[str, Any]) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def is_outdated(definition: Mapping[str, Any]) -> bool:
-    """Whether the cluster's definition lacks what this release writes."""
-    return version_of(definition) < version_of(manifest())
-
-
 async def apply(cluster: Definitions, *, timeout_s: float = 60.0) -> str:
     """Apply the definition unless a newer one is there, and wait for it; say what was done.
 

@@ -26,6 +26,8 @@ def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
         found += _phase_news(old, new)
     if _said(new, "Stalled") not in {"", _said(old, "Stalled")}:
         found.append(("Warning", "Stalled", _said(new, "Stalled")))
+    if _said(new, "Degraded") not in {"", _said(old, "Degraded")}:
+        found.append(("Warning", "CRDOutdated", _said(new, "Degraded")))
     return found
 
 

@@ -109,6 +109,8 @@ class Observation:
     """The peers' image that this operator brings."""
     turn: bool = True
     """No other Bazaar is being updated to that image."""
+    dropped: tuple[str, ...] = ()
+    """Fields of the status that the API server does not keep: its definition is an older one."""
     age_s: float = 0.0
     statefulset: StatefulSet | None = None
     pods: tuple[Pod, ...] = ()

@@ -26,7 +26,15 @@ REVISION = "controller-revision-hash"
 
 
 async def observe(
-    api: Api, peers: Peers, bazaar: Bazaar, created: str, *, now: float, image: str, turn: bool
+    api: Api,
+    peers: Peers,
+    bazaar: Bazaar,
+    created: str,
+    *,
+    now: float,
+    image: str,
+    turn: bool,
+    dropped: tuple[str, ...],
 ) -> Observation:
     """Raises: ApiError: an API call failed, so there is no observation."""
     space, mine = bazaar.namespace, f"{labels.BAZAAR}={bazaar.name}"
@@ -43,6 +51,7 @@ async def observe(
         now=now,
         image=image,
         turn=turn,
+        dropped=dropped,
         age_s=now - datetime.fromisoformat(since or created).timestamp(),
         statefulset=_statefulset(found) if found else None,
         pods=tuple(msgspec.structs.replace(p, peer=v) for p, v in zip(read, views, strict=True)),

@@ -60,6 +60,8 @@ class Reconciler:
         self.hands = Hands(api, peers, metrics)
         self.leases = Leases(api, holder)
         self.image, self.scope, self.clock = image, scope, clock
+        self.dropped: tuple[str, ...] = ()
+        """What the API server did not keep of the status that was last written."""
         self._turns = asyncio.Lock()
         """Held from the look at the others until the status says who is updated now."""
 
@@ -118,10 +120,17 @@ class Reconciler:
         self, bazaar: Bazaar, created: str, *, turn: bool
     ) -> tuple[Observation, Status]:
         seen = await observe(
-            self.api, self.peers, bazaar, created, now=self.clock(), image=self.image, turn=turn
+            self.api,
+            self.peers,
+            bazaar,
+            created,
+            now=self.clock(),
+            image=self.image,
+            turn=turn,
+            dropped=self.dropped,
         )
         status = derive(seen)
-        if status != bazaar.status:
+        if status != bazaar.status or self.dropped:  # once more, to see whether it is kept now
             await self._write(bazaar, status)
             for kind, reason, message in news(bazaar, status):
                 await tell(self.api, bazaar, kind, reason, message)
@@ -131,15 +140,18 @@ class Reconciler:
     async def _write(self, bazaar: Bazaar, status: Status) -> None:
         """Compare and swap: written only if nobody has written since this pass read (R14)."""
         version = bazaar.resource_version
+        told: Object = msgspec.to_builtins(status)
         steps: list[Object] = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-            {"op": "add", "path": "/status", "value": msgspec.to_builtins(status)},
+            {"op": "add", "path": "/status", "value": told},
         ]
-        await self.api.patch(labels.KIND, bazaar.namespace, bazaar.name, steps, sub="status")
+        name = (bazaar.namespace, bazaar.name)
+        written = await self.api.patch(labels.KIND, *name, steps, sub="status")
+        self.dropped = tuple(sorted(told.keys() - (written.get("status") or {}).keys()))
 
     async def _act(self, seen: Observation, status: Status) -> Pass:
         """Act on what was durable before; what was latched just now is for the next pass."""
-        again = _latches(status) != _latches(seen.bazaar.status)
+        again = not self.dropped and _latches(status) != _latches(seen.bazaar.status)
         actions = plan(seen)
         if actions:
             await self.hands.token(seen)  # pods mount the Secret, so it comes first

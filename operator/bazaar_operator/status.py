@@ -22,6 +22,10 @@ from bazaar_operator import labels
 from bazaar_operator.observation import Observation, Ring, heard, is_majority, voters_of
 from bazaar_operator.spec import Bazaar, Condition, Status
 
+OUTDATED = (
+    "the cluster's definition of Bazaars is older than this operator and drops {} of the status:"
+    " kubectl apply --server-side -f charts/bazaar/crds/"
+)
 UPDATE_TO = f"{labels.GROUP}/update-to"
 Truth = Literal["True", "False", "Unknown"]
 
@@ -220,6 +224,9 @@ def _conditions(seen: Observation, phase: str, progress: str) -> tuple[Condition
         _condition(bazaar, name, truth, phase, message, seen.now)
         for name, truth, message in _truths(seen, phase, progress, late)
     ]
+    if seen.dropped:
+        told = OUTDATED.format(", ".join(seen.dropped))
+        rest.append(_condition(bazaar, "Degraded", "True", "CRDOutdated", told, seen.now))
     return (ready, *rest)
 
 
@@ -236,8 +243,9 @@ def _truths(
     moving = phase in {"Pending", "Starting", "Scaling", "Updating"}
     told = f"image {seen.image} waits: annotate {UPDATE_TO}={seen.image}" if waits else ""
     yield "Progressing", _truth(moving), progress if moving else told
-    missing = seen.ring is None or len(seen.ring.live) < len(seen.ring.members)
-    yield "Degraded", unknown if unknown == "Unknown" else _truth(missing), ""
+    if not seen.dropped:  # else it is said in _conditions, with a reason of its own
+        missing = seen.ring is None or len(seen.ring.live) < len(seen.ring.members)
+        yield "Degraded", unknown if unknown == "Unknown" else _truth(missing), ""
     step = PHASES[phase].next_step
     yield "Stalled", _truth(late), f"{progress}; {step}".removesuffix("; ") if late else ""
 

@@ -33,6 +33,8 @@ class Key(NamedTuple):
 class Store:
     def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
+        self.dropped: tuple[str, ...] = ()
+        """Fields of a status that the definition does not know."""
         self.writes: list[tuple[str, Key]] = []
         self._versions, self._uids = itertools.count(100), itertools.count(1)
         self._wishes: dict[tuple[str, str], Object] = {}
@@ -113,7 +115,8 @@ class Store:
         if key.plural in WITH_STATUS:
             base = old if sub == "status" else new
             other = new if sub == "status" else old
-            new = {**base, "metadata": {**base["metadata"]}, "status": other.get("status", {})}
+            status = {k: v for k, v in other.get("status", {}).items() if k not in self.dropped}
+            new = {**base, "metadata": {**base["metadata"]}, "status": status}
         if new != old:
             self._put("MODIFIED", key, old, new)
         return copy.deepcopy(self.objects[key])

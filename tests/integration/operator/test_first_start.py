@@ -198,3 +198,30 @@ async def test_a_status_of_the_first_minute_formats_nothing(first: int, grown: i
         world.tick()
 
     world.check()
+
+
+async def test_a_definition_that_drops_what_is_written_is_told_and_nobody_begins() -> None:
+    """R14: what is not durable is never acted on; the operator asks for the newer definition."""
+    world = World()
+    world.store.dropped = ("volumes",)
+    world.make(peers=3)
+    operator = Operator(world)
+
+    pauses = []
+    for _ in range(20):
+        done = await operator.once()
+        pauses.append(done.again_s if done else 0.0)
+        world.tick()
+
+    assert min(pauses[10:]) >= 1, "nothing is gained by trying at once"
+    told = next(c for c in world.status["conditions"] if c["type"] == "Degraded")
+    assert (told["status"], told["reason"]) == ("True", "CRDOutdated")
+    assert "drops volumes of the status: kubectl apply --server-side" in told["message"]
+    assert world.events.count("CRDOutdated") == 1
+    assert world.status["epoch"] == 0
+
+    world.store.dropped = ()
+    await operator.settle()
+
+    world.check()
+    assert world.condition("Degraded") == "False"

@@ -98,11 +98,3 @@ async def test_a_schema_that_is_not_structural_is_told() -> None:
 
     with pytest.raises(crd.NotEstablished, match="must not be empty"):
         await crd.apply(cluster, timeout_s=0)
-
-
-def test_only_an_older_definition_is_outdated() -> None:
-    older, same = copy.deepcopy(crd.manifest()), crd.manifest()
-    del older["metadata"]["annotations"]
-
-    assert crd.is_outdated(older)
-    assert not crd.is_outdated(same)
