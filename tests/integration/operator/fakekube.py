@@ -143,7 +143,8 @@ async def serve_peers(world: World) -> tuple[web.AppRunner, int]:
 class KopfThread:
     """kopf with all our handlers; it has its own loop, as in a pod."""
 
-    def __init__(self, url: str, peer_port: int, image: str = IMAGE) -> None:
+    def __init__(self, url: str, peer_port: int, image: str = IMAGE, health: str = "") -> None:
+        self.health = health or None
         self.stop, self.ready = threading.Event(), threading.Event()
         self.error: BaseException | None = None
         settings = Settings(image=image, namespace="ns")
@@ -171,7 +172,7 @@ class KopfThread:
             asyncio.run(
                 kopf.operator(
                     registry=self.registry, namespaces=["ns"], standalone=True,
-                    stop_flag=self.stop, ready_flag=self.ready,
+                    stop_flag=self.stop, ready_flag=self.ready, liveness_endpoint=self.health,
                 )
             )  # fmt: skip
         except BaseException as error:
@@ -185,8 +186,8 @@ class Cluster:
         self.world, self.kube, self.url, self.peer_port = world, kube, url, peer_port
 
     @contextlib.asynccontextmanager
-    async def operator(self, image: str = IMAGE) -> AsyncIterator[KopfThread]:
-        thread = KopfThread(self.url, self.peer_port, image)
+    async def operator(self, image: str = IMAGE, health: str = "") -> AsyncIterator[KopfThread]:
+        thread = KopfThread(self.url, self.peer_port, image, health)
         thread.thread.start()
         try:
             yield thread

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
+import socket
 
+import aiohttp
 import pytest
 
+from bazaar_operator.loop import STUCK_S, Loop
 from tests.integration.operator.fakekube import cluster
 from tests.integration.operator.store import Key
 
@@ -118,3 +123,28 @@ async def test_an_object_that_somebody_deleted_is_back_at_once() -> None:
         await here.until(lambda: "DriftRepaired" in here.world.events, timeout_s=10)
 
         assert service in here.world.store.objects
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(1.0, 200), (STUCK_S + 1, 500)])
+async def test_liveness_fails_once_the_walk_is_stuck(
+    age_s: float, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose port answers may still do nothing: Kubernetes is to start it anew."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        health = f"http://127.0.0.1:{free.getsockname()[1]}/healthz"
+    monkeypatch.setattr(Loop, "age_s", age_s)
+    async with (
+        cluster() as here,
+        here.operator(health=health) as operator,
+        aiohttp.ClientSession() as http,
+    ):
+        await here.until(lambda: bool(operator.loops))
+        told = 0
+        async with asyncio.timeout(20):
+            while not told:
+                with contextlib.suppress(aiohttp.ClientConnectionError):
+                    async with http.get(health) as answer:
+                        told = answer.status
+                await asyncio.sleep(0.05)
+
+    assert told == status
