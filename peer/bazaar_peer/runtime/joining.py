@@ -27,7 +27,7 @@ from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
 from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings
-from bazaar_peer.runtime.volume import Identity, format_volume, holds_data, lock_folder
+from bazaar_peer.runtime.volume import Identity, format_volume, holds_data, locked
 from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.joining")
@@ -66,15 +66,12 @@ async def join(settings: ProcessSettings, waiting: Waiting, *, damaged: str = ""
         NotWanted: the ring is smaller; in a cluster the peer waits until it is not.
     """
     path = Path(settings.volume)
-    lock = lock_folder(path)
-    try:
+    with locked(path):
         asks = _Asks(settings, waiting, name_of_volume(path), damaged)
         log.info("asks_to_join", extra={"fields": {"volume": asks.volume}})
         await asks.run()
         if not waiting.formatted.is_set():
             _format(path, settings, asks.volume, asks.members)
-    finally:
-        os.close(lock)
 
 
 class _Asks:

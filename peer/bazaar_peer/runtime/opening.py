@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 from bazaar_peer.core.effects import Recovered
@@ -14,7 +13,7 @@ from bazaar_peer.runtime.joining import join
 from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.set_aside import FLAG, finish_setting_aside
 from bazaar_peer.runtime.settings import ProcessSettings
-from bazaar_peer.runtime.volume import Identity, Layout, lock_folder
+from bazaar_peer.runtime.volume import Identity, Layout, locked
 from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.process")
@@ -63,15 +62,13 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
     """Open the volume and read it; raises as `Volume.open` and `recover` do."""
     path = Path(settings.volume)
     if (path / FLAG).exists():
-        lock = lock_folder(path)  # or another process may be at it
-        try:
+        with locked(path):  # or another process may be at it
             finish_setting_aside(path)
-        finally:
-            os.close(lock)
     layout = Layout(reserve_bytes=settings.reserve_bytes)
     volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
     if settings.archive:
-        volume.archive = archive_of(Path(settings.archive), volume.identity.incarnation)
+        volume.archive = archive_place(Path(settings.archive), volume.identity.incarnation)
+        volume.archive.mkdir(parents=True, exist_ok=True)
     try:
         recovered = volume.recover()
     except BaseException:
@@ -82,10 +79,3 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
         files.remove(path / "asks")
         files.sync_folder(path)
     return volume, recovered
-
-
-def archive_of(folder: Path, incarnation: int) -> Path:
-    """Return where a life archives its segments: each counts them from 1 on."""
-    place = archive_place(folder, incarnation)
-    place.mkdir(parents=True, exist_ok=True)
-    return place

@@ -8,6 +8,7 @@ outlives the lives of its peer: who was removed waits, unready, until it is want
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -42,7 +43,7 @@ from bazaar_peer.runtime.stats import Stats
 from bazaar_peer.runtime.store import VolumeStore
 from bazaar_peer.runtime.trading import Trading
 from bazaar_peer.runtime.transport import TcpTransport
-from bazaar_peer.runtime.volume import lock_folder
+from bazaar_peer.runtime.volume import locked
 from bazaar_peer.runtime.waiting import Waiting
 
 log = logging.getLogger("bazaar.process")
@@ -137,15 +138,9 @@ class Process:
         """Make room for the next life; if another process was faster, it is told so, and does."""
         identity = self.volume.identity
         name = f"{identity.incarnation}-{identity.volume or 'first'}"
-        try:
-            lock = lock_folder(self.volume.path)
-        except Locked:
-            return
-        try:
+        with contextlib.suppress(Locked), locked(self.volume.path):
             place = set_aside(self.volume.path, name)
-        finally:
-            os.close(lock)
-        log.info("set_aside", extra={"fields": {"place": str(place)}})
+            log.info("set_aside", extra={"fields": {"place": str(place)}})
 
     async def _until_end(self, asked: Asked) -> int:
         """Wait for a signal, the core's own end, or the parent's death."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -133,6 +135,16 @@ def lock_folder(path: Path) -> int:
         os.close(lock)
         raise Locked(f"{path}: another process runs this peer; stop it, or wait") from None
     return lock
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Have the folder of a volume for a while; raises as `lock_folder` does."""
+    lock = lock_folder(path)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def holds_data(path: Path) -> bool:
