@@ -84,6 +84,8 @@ class PollAnswer(Struct, gc=False, frozen=True, array_like=True, tag=6):
     hears: bool
     promised: int = 0
     """The epoch that whoever stands now has to exceed."""
+    trades: bool = False
+    """It hears a trader itself, not only a nominee that copies."""
 
 
 # ---- investiture -----------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from bazaar_peer.core.machine import Machine
 from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.routing import routes, take
-from bazaar_peer.core.standing import parting
+from bazaar_peer.core.standing import left_out, parting
 from bazaar_peer.core.state import State
 from bazaar_peer.core.trader import Trader
 from bazaar_peer.core.types import (
@@ -179,9 +179,10 @@ class Peer(Ledger):
         return self.commit
 
     def is_ready(self) -> bool:
-        """K1: recovered and not far behind; an interregnum makes nobody unready."""
+        """K1: recovered, not far behind or left out; an interregnum makes nobody unready."""
         lag = self.heard_commit - self.state.index
-        return not (self.leaving or parting(self)) and lag <= self.settings.lag_limit
+        away = self.leaving or parting(self) or left_out(self)
+        return not away and lag <= self.settings.lag_limit
 
     # ---- shared by the parts ----
 

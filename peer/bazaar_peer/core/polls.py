@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NEVER: Nanos = 1 << 62
 POLL_STEPS = 2
 """A poll lasts a step, and another one at most if a higher id asks, too (N4)."""
+LEFT_OUT = 2
+"""Election timeouts that an answer counts for readiness (K1): who is left out asks more often."""
 
 
 class Polls(ABC):
@@ -33,6 +35,8 @@ class Polls(ABC):
         self.higher_until: Nanos = 0
         """Until then who has a higher id, and asked last, may stand first (N4)."""
         self.tally: dict[PeerId, msg.PollAnswer] = {}
+        self.left_out_until: Nanos = 0
+        """Until then others are taken to hear a trader."""
 
     def on_poll(self, sender: PeerId, message: msg.Poll) -> None:
         """Answer, and ask too if the sender does not get on; a nominee is busy with its own."""
@@ -40,7 +44,8 @@ class Polls(ABC):
         if peer.role is Role.NOMINEE:
             return
         hears = peer.follower.spoken_for()
-        peer.send(sender, msg.PollAnswer(message.token, standing_of(peer), hears, peer.epoch))
+        told = (standing_of(peer), hears, peer.epoch, peer.hearing())
+        peer.send(sender, msg.PollAnswer(message.token, *told))
         if sender in peer.voters and ordinal_of(sender) > ordinal_of(peer.me):
             self.higher_until = peer.now + peer.timing.step
         if not hears and self.poll_at == NEVER:
@@ -61,8 +66,11 @@ class Polls(ABC):
         self._poll_progress()
 
     def on_poll_answer(self, sender: PeerId, message: msg.PollAnswer) -> None:
-        self.peer.seen_epoch(message.promised)
-        if message.token == self.polling != 0 and sender in self.peer.voters:
+        peer = self.peer
+        peer.seen_epoch(message.promised)
+        if message.trades:
+            self.left_out_until = peer.now + LEFT_OUT * peer.timing.heartbeat_timeout
+        if message.token == self.polling != 0 and sender in peer.voters:
             self.tally[sender] = message
             self._poll_progress()
 

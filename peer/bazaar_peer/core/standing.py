@@ -31,6 +31,14 @@ def parting(peer: Peer) -> bool:
     return admission.leaves_out(peer.me) and quorum.reached(staying, set(peer.linked))
 
 
+def left_out(peer: Peer) -> bool:
+    """Tell whether others hear a trader and this peer does not: its clients would only wait (K1).
+
+    In an interregnum nobody does, so nobody is left out.
+    """
+    return not peer.hearing() and peer.now < peer.nominator.left_out_until
+
+
 def standing_of(peer: Peer) -> msg.Standing:
     """Return a peer's own line; who reaches no majority, or has just failed, cannot lead either."""
     epoch, index = peer.journal.last

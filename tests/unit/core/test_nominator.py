@@ -538,3 +538,41 @@ def test_who_promises_ends_its_own_attempt() -> None:
 
     assert core.role is Role.FOLLOWER
     assert core.disk.hard.promised_to == P[4]
+
+
+def test_peer_that_alone_does_not_hear_the_trader_is_unready_until_it_does() -> None:
+    """K1, row 51: its clients would wait, though the ring is healthy."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    assert core.is_ready(), "an interregnum makes nobody unready"
+
+    core.nominator.poll()
+    told = msg.PollAnswer(core.nominator.polling, standing(2), hears=True, trades=True)
+    answers(ring, P[1], told, P[2])
+    assert not core.is_ready()
+
+    core.handle([ev.Tick()], ring.now + 3 * core.timing.heartbeat_timeout)
+    assert core.is_ready(), "nobody has said so since"
+
+
+def test_peer_that_waits_for_a_nominee_with_others_stays_ready() -> None:
+    """K1: a nominee that copies is an interregnum."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator.poll()
+
+    told = msg.PollAnswer(core.nominator.polling, standing(2), hears=True)
+    answers(ring, P[1], told, P[2])
+
+    assert core.is_ready()
+
+
+def test_answer_says_whether_a_trader_is_heard() -> None:
+    ring = Ring(3)
+    trader = ring.settle()
+    follower = next(p for p in ring.peers if p != trader)
+
+    [told] = answers(ring, follower, msg.Poll(7), P[trader])
+
+    assert isinstance(told, msg.PollAnswer)
+    assert told.trades
