@@ -25,7 +25,7 @@ from bazaar_operator.news import news
 from bazaar_operator.observation import Observation, PeerView, Pod
 from bazaar_operator.observe import look_at, observe
 from bazaar_operator.peers import PeerError, Peers
-from bazaar_operator.plan import Apply, plan
+from bazaar_operator.plan import Apply, DeleteClaim, Resign, StopPod, plan
 from bazaar_operator.spec import Bazaar, InvalidSpec, Status, parse
 from bazaar_operator.status import derive, image, invalid
 
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE_S = 0.1
 UNSETTLED_S = 2.0
+STOPS = (StopPod, Resign, DeleteClaim)
+"""What is not done on a view that grew old while the API server was slow."""
 SETTLED = frozenset({"Running", "Paused", "Invalid"})
 
 
@@ -156,6 +158,8 @@ class Reconciler:
         if actions:
             await self.hands.token(seen)  # pods mount the Secret, so it comes first
         for action in actions:
+            if isinstance(action, STOPS) and await self.has_news(seen.pods):
+                return Pass(again_s=AT_ONCE_S, pods=seen.pods)
             try:
                 changed = await self.hands.act(seen, action)
             except PeerError as error:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from bazaar_operator import reconcile
+from bazaar_operator.observation import Observation
+from bazaar_operator.plan import Action, StopPod, plan
 from bazaar_operator.status import UPDATE_TO
 from tests.integration.operator.store import Key
 from tests.integration.operator.world import BROKEN, IMAGE, SPACE, Operator, World
@@ -206,3 +209,48 @@ async def test_a_mended_template_reaches_a_pod_that_crashes(
             world.tick()
 
     assert [pod["spec"]["image"] for pod in world.store.all("pods")] == ["bazaar:3"]
+
+
+async def rolled_while_peers_die(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Whenever a pod is to be stopped, another follower dies first: twice."""
+    world, operator = await running(3)
+    world.wish(**FASTER)
+    deaths = 0
+
+    def planned(seen: Observation) -> list[Action]:
+        nonlocal deaths
+        actions = plan(seen)
+        for stop in (action for action in actions if isinstance(action, StopPod)):
+            other = next(i for i in (0, 1) if i != stop.pod.ordinal)
+            if deaths < 2 and other in world.peers.running:
+                deaths += 1
+                world.crash(other)
+        return actions
+
+    monkeypatch.setattr(reconcile, "plan", planned)
+    await operator.settle()
+    assert deaths == 2
+    return world
+
+
+async def test_no_pod_is_stopped_on_a_view_that_grew_old_during_the_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await rolled_while_peers_die(monkeypatch)
+
+    world.check()
+    assert len(revisions(world)) == 1
+
+
+async def test_a_pod_that_is_stopped_on_an_old_view_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one above can fail: without the second look a majority is lost."""
+
+    async def nothing_new(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(reconcile.Reconciler, "has_news", nothing_new)
+    world = await rolled_while_peers_die(monkeypatch)
+
+    assert any("is stopped" in wrong for wrong in world.wrongs)
