@@ -152,7 +152,7 @@ class Follower:
         self.lost = self.crashed = False
         self.round = max(self.round, message.round)
         peer.heard_commit = max(peer.heard_commit, message.commit)
-        peer.keep_index = message.keep
+        peer.keep_from(message.keep)
         peer.clock.merge(message.clock)
 
     def _refuse(self, message: msg.Append) -> None:

@@ -165,6 +165,12 @@ class Ledger:
             state = self.state
             self.effects.append(SaveCheckpoint(state.epoch, state.index, state.snapshot()))
 
+    def keep_from(self, index: int) -> None:
+        """Every follower has the journal up to here: what waited for the slowest may go (C1)."""
+        self.keep_index = index
+        if self.journal.base[1] < self.saved_index <= index:
+            self.prune()
+
     def prune(self) -> None:
         """Forget records behind checkpoint and slowest follower, whichever is lower (C1)."""
         to = min(self.saved_index, self.state.index)

@@ -113,7 +113,7 @@ class Replication:
 
     def _send(self, next_index: int, whom: tuple[PeerId, ...], *, with_records: bool) -> None:
         peer = self.peer
-        peer.keep_index = self._keep()
+        peer.keep_from(self._keep())
         journal, prev = peer.journal, next_index - 1
         epoch = journal.epoch_at(prev)
         if prev < journal.base[1] or epoch < 0:

@@ -428,6 +428,24 @@ def test_checkpoint_is_written_at_its_interval_while_there_is_something_new() ->
     assert ring.peers[trader].saved_index == saved[-1]
 
 
+def test_journal_goes_as_soon_as_the_slowest_has_it() -> None:
+    """C1: no checkpoint later; who is away at each checkpoint would else keep it for ever."""
+    ring = Ring(3, checkpoint_entries=4)
+    trader = ring.settle()
+    away = next(peer for peer in ring.peers if peer != trader)
+    ring.kill(away)
+    for request in range(1, 9):
+        ring.add(trader, request)
+        ring.until(lambda r=request: r in ring.replies)  # type: ignore[misc]
+    saved = {peer: core.saved_index for peer, core in ring.peers.items() if peer != away}
+    kept = [ring.peers[peer].journal.base[1] for peer in saved]
+
+    ring.restart(away)
+    ring.until(lambda: all(ring.peers[p].journal.base[1] >= saved[p] for p in saved))
+
+    assert min(saved.values()) > max(kept)
+
+
 def test_peer_that_lacks_pruned_records_gets_a_checkpoint() -> None:
     """C1–C4."""
     ring = Ring(3, checkpoint_entries=5)
