@@ -21,9 +21,8 @@ from bazaar_peer.command.ring_folder import RingFile, RingFolder
 from bazaar_peer.command.survey import Survey
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.types import incarnation_of, ordinal_of, peer_id
-from bazaar_peer.runtime.checkpoint_file import CheckpointWriter
-from bazaar_peer.runtime.files import Files, Reserve, unused
-from bazaar_peer.runtime.salvage import begin, next_members, write_volume
+from bazaar_peer.runtime.files import Files, unused
+from bazaar_peer.runtime.salvage import begin, keep_origin, next_members, write_volume
 from bazaar_peer.runtime.volume import Identity
 
 ASIDE_TOO = ("size", "archive")
@@ -58,11 +57,7 @@ def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> Ri
     archive = nxt.path / "archive"
     archive.mkdir(parents=True)
     begins = begin(found.state, _members(made, found), max(one.promised for one in found.found))
-    # Peers drop this checkpoint for their next one, and audits begin with it.
-    writer = CheckpointWriter(files, archive / "saving", Reserve(files, archive, 0), begins.place)
-    for part in begins.before:
-        writer.write(part)
-    writer.finish(begins.place, 0)
+    keep_origin(archive, begins, files)
     for member in begins.members.members:
         identity = Identity(made.ring, ordinal_of(member.id), incarnation_of(member.id))
         write_volume(nxt.volume(identity.ordinal), identity, begins, files)

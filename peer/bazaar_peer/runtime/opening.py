@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from bazaar_peer.core.effects import Recovered
@@ -59,7 +60,13 @@ async def _of_another_ring(settings: ProcessSettings, waiting: Waiting, other: W
     try:
         if settings.recovers == ring:
             waiting.tell("starting", f"ring {settings.ring} is made of its volume of ring {ring}")
-            await asyncio.to_thread(recover_in_place, path, ring, settings.ring, settings.me)
+            await asyncio.to_thread(
+                partial(
+                    recover_in_place,
+                    *(path, ring, settings.ring, settings.me),
+                    archive=settings.archive,
+                )
+            )
             log.warning("recovered", extra={"fields": {"former": ring, "ring": settings.ring}})
             return
         last = await asyncio.to_thread(end_in, path, ring, settings.me)

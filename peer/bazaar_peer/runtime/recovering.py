@@ -23,11 +23,13 @@ from bazaar_peer.core.messages import Member
 from bazaar_peer.core.types import Position, ordinal_of, peer_id
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Files, Untouched
+from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.salvage import (
     LOOK,
     begin,
     end_of,
     executed,
+    keep_origin,
     next_incarnation,
     next_members,
     write_volume,
@@ -40,9 +42,11 @@ SEAL = "identity"
 
 
 def recover_in_place(
-    path: Path, former: str, ring: str, me: int, files: Files | None = None
+    path: Path, former: str, ring: str, me: int, *, archive: str = "", files: Files | None = None
 ) -> None:
     """Make the next ring's first volume of a former ring's.
+
+    `archive`: where this ring's journals are kept, if they are, for audits that go back to here.
 
     Raises:
         Locked: another process has the volume.
@@ -52,7 +56,7 @@ def recover_in_place(
     volume = Volume.open(path, Identity(former, me, 0), LOOK, Untouched())
     try:
         discard(path, files)
-        _build(path, volume, ring, files)
+        _build(path, volume, ring, archive, files)
         set_aside(path, former, files)
         finish_recovering(path, files)
     finally:
@@ -68,7 +72,7 @@ def end_in(path: Path, ring: str, me: int) -> Position:
         volume.close()
 
 
-def _build(path: Path, volume: Volume, ring: str, files: Files) -> None:
+def _build(path: Path, volume: Volume, ring: str, archive: str, files: Files) -> None:
     """Build the new volume beside the old one, which is only read."""
     recovered = volume.recover()
     state, old = executed(recovered), volume.identity
@@ -81,6 +85,10 @@ def _build(path: Path, volume: Volume, ring: str, files: Files) -> None:
     first = tuple(me if ordinal_of(other.id) == old.ordinal else other for other in others)
     members = next_members(state, first, ring=ring, former=old.ring)
     begins = begin(state, members, recovered.hard.promised)
+    if archive:
+        place = archive_place(Path(archive), incarnation)
+        place.mkdir(parents=True, exist_ok=True)
+        keep_origin(place, begins, files)
     identity = Identity(ring, old.ordinal, incarnation, name)
     write_volume(path / BUILDING, identity, begins, files)
     files.remove(path / BUILDING / "lock")

@@ -27,9 +27,10 @@ from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import NOBODY, Position, incarnation_of, ordinal_of
 from bazaar_peer.market.market import Market
+from bazaar_peer.runtime.checkpoint_file import CheckpointWriter
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.ends import Place
-from bazaar_peer.runtime.files import Files, VolumeError
+from bazaar_peer.runtime.files import Files, Reserve, VolumeError
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 
 LOOK = Layout(reserve_bytes=0)
@@ -114,6 +115,14 @@ def begin(state: State, members: MembersChanged, promised: int) -> Beginning:
     place = Place(state.epoch, state.index, state.chain)
     state.apply(record, first.chain)
     return Beginning(members, place, before, first, list(state.snapshot()))
+
+
+def keep_origin(folder: Path, begins: Beginning, files: Files) -> None:
+    """Keep the former ring's state: peers drop it for their next checkpoint, audits need it."""
+    writer = CheckpointWriter(files, folder / "saving", Reserve(files, folder, 0), begins.place)
+    for part in begins.before:
+        writer.write(part)
+    writer.finish(begins.place, 0)
 
 
 def write_volume(path: Path, identity: Identity, begins: Beginning, files: Files) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 
-from .conftest import until
+from .conftest import bazaar, until
 
 TOKEN = "the-token-of-this-ring"
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
@@ -44,6 +44,7 @@ class Pods:
         peers: int = 3,
         ring: str = "ring-a",
         at: int = -1,
+        keep: bool = False,
         **more: Any,
     ) -> subprocess.Popen[bytes]:
         """Start a pod; `at`: on another host than where the others look for it."""
@@ -55,6 +56,7 @@ class Pods:
             peers=peers,
             ring=ring,
             volume=str(volume / "peer"),
+            archive=str(volume / f"archive-{ring}") if keep else "",
             log=str(self.folder / f"{pod}.log"),
             host=host,
             hosts=self.net + ".{}",
@@ -109,10 +111,10 @@ class Pods:
         seen = self.get(pod)
         return bool(seen.get("voter") and seen.get("trader", -1) >= 0 and seen.get("ready"))
 
-    def make(self, peers: int) -> None:
+    def make(self, peers: int, *, keep: bool = False) -> None:
         """Start a ring as an operator does."""
         for pod in range(peers):
-            self.start(pod, peers=peers)
+            self.start(pod, peers=peers, keep=keep)
         for pod in range(peers):
             assert self.format(pod, self.volume(pod)) == 200
         for pod in range(peers):
@@ -244,7 +246,7 @@ B: dict[str, Any] = {"ring": "ring-b", "former": ("ring-a",)}
 
 def test_ring_that_lost_a_majority_goes_on_with_what_the_named_peer_has(pods: Pods) -> None:
     """R14: a new ring in place of the survivor's volume; it grows by empty ones."""
-    pods.make(3)
+    pods.make(3, keep=True)
     assert pods.ask(1, "/v1/deposits", {"item": "salt", "quantity": 9, "price": 1})[0] == 200
     answered = [_bought(pods, pod, f"k{pod}") for pod in range(3)]
     until(
@@ -255,10 +257,10 @@ def test_ring_that_lost_a_majority_goes_on_with_what_the_named_peer_has(pods: Po
     _killed(pods)
     _lose(pods, 0, 2)
 
-    pods.start(0, **B)
-    pods.start(2, **B)
+    pods.start(0, keep=True, **B)
+    pods.start(2, keep=True, **B)
     assert pods.format(0, pods.volume(0), ring="ring-b") == 409, "the ring has a history"
-    pods.start(1, **B, recovers="ring-a")
+    pods.start(1, keep=True, **B, recovers="ring-a")
     for pod in range(3):
         until(lambda p=pod: pods.votes(p), f"pod {pod} votes")  # type: ignore[misc]
 
@@ -270,6 +272,20 @@ def test_ring_that_lost_a_majority_goes_on_with_what_the_named_peer_has(pods: Po
     stock = pods.get(2, "/v1/stock?consistency=linearizable")
     assert stock["items"]["salt"]["on_offer"] == 9 - 4
     assert (pods.folder / "data-1/peer/set-aside/ring-a/identity").exists()
+    _audited(pods, "ann k0", "ann after", "ann of-the-former-ring")
+
+
+def _audited(pods: Pods, *keys: str) -> None:
+    """The history is executed from the recovered state on; older keys nobody here can tell of."""
+    listed, token = pods.folder / "listed", pods.folder / "token"
+    listed.write_text("".join(f"{key}\n" for key in keys))
+    token.write_text(TOKEN)
+    urls = [word for i in range(3) for word in ("--url", f"http://{pods.net}.{i}:8600")]
+    audit = bazaar("verify", *urls, "--token-file", token, "--acknowledged", listed)
+    said = " ".join(audit.stdout.split())
+    assert (audit.returncode, audit.stdout.splitlines()[-1]) == (0, "no violation found"), audit
+    assert "recovered at index" in said
+    assert "1 acknowledged keys are in no journal here" in said
 
 
 def test_former_volume_stays_until_the_next_ring_has_let_its_peer_in(pods: Pods) -> None:

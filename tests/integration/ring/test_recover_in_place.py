@@ -86,7 +86,7 @@ def test_new_volume_begins_with_the_old_state_and_one_vote(path: Path) -> None:
     assert end_in(path, OLD, ME) == (1, 4)
     assert tree(path) == old, "a look changes nothing"
 
-    recover_in_place(path, OLD, NEW, ME, Quick())
+    recover_in_place(path, OLD, NEW, ME, files=Quick())
 
     identity, recovered = start(path)
     state = executed(recovered)
@@ -116,7 +116,7 @@ def test_places_are_those_that_the_former_ring_wished_for_at_last(
     volume.perform([WriteRecord(9, store(Record(1, 5, 4, 0, {0: 3}, [wish]), end.chain))])
     volume.close()
 
-    recover_in_place(path, OLD, NEW, ME, Quick())
+    recover_in_place(path, OLD, NEW, ME, files=Quick())
 
     state = executed(start(path)[1])
     assert state.members is not None
@@ -129,7 +129,7 @@ def test_damaged_volume_is_not_believed_and_stays(path: Path) -> None:
     before = tree(path)
 
     with pytest.raises(Damaged):
-        recover_in_place(path, OLD, NEW, ME, Quick())
+        recover_in_place(path, OLD, NEW, ME, files=Quick())
 
     assert tree(path) == before
 
@@ -139,7 +139,7 @@ def test_volume_in_use_is_left_alone(path: Path) -> None:
     running = Volume.open(path, Identity(OLD, ME, 0), SMALL, Quick())
 
     with pytest.raises(Locked):
-        recover_in_place(path, OLD, NEW, ME, Quick())
+        recover_in_place(path, OLD, NEW, ME, files=Quick())
 
     running.close()
     assert tree(path) == before
@@ -204,7 +204,7 @@ def goes_on(path: Path, old: dict[str, bytes]) -> None:
         rests = {name for name in tree(path) if "recover" in name or name == "leaving.new"}
         kept = {name: text for name, text in tree(path).items() if name not in rests}
         assert kept == old, "the old volume is whole where it was"
-        recover_in_place(path, OLD, NEW, ME, Quick())
+        recover_in_place(path, OLD, NEW, ME, files=Quick())
         identity, recovered = start(path)
     assert (identity.ring, identity.incarnation) == (NEW, 1)
     assert (executed(recovered).index, recovered.hard.promised) == (5, 5)
@@ -225,7 +225,7 @@ def interrupt_everywhere(path: Path, killer: Killer) -> tuple[int, int]:
         shutil.copytree(fresh, path)
         try:
             with killer.at(changes):
-                recover_in_place(path, OLD, NEW, ME, Quick())
+                recover_in_place(path, OLD, NEW, ME, files=Quick())
         except Killed:
             goes_on(path, old)
             shutil.rmtree(path)
@@ -236,7 +236,7 @@ def interrupt_everywhere(path: Path, killer: Killer) -> tuple[int, int]:
         shutil.rmtree(path)
         shutil.copytree(fresh, path)
         try:
-            recover_in_place(path, OLD, NEW, ME, Stopping(calls))
+            recover_in_place(path, OLD, NEW, ME, files=Stopping(calls))
         except Killed:
             goes_on(path, old)
         else:
@@ -254,7 +254,7 @@ def test_interruption_of_what_goes_on_is_no_harm(path: Path, killer: Killer) -> 
     """The start that ends it may be interrupted as well, again and again."""
     old, fresh = tree(path), path.with_name("fresh")
     with pytest.raises(Killed), killer.at(24):
-        recover_in_place(path, OLD, NEW, ME, Quick())
+        recover_in_place(path, OLD, NEW, ME, files=Quick())
     assert (path / recovering.WHOLE).exists()
     path.rename(fresh)
     steps = 0
