@@ -178,6 +178,25 @@ async def test_next_ring_that_never_came_to_be_is_given_up_for_another_survivor(
     assert world.ring.voters == {0, 1, 2, 3, 4}
 
 
+async def test_ring_is_not_given_up_on_a_view_that_grew_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody may have come back since the peers were asked."""
+    world, ring = await lost(0, 2)
+    give_up(world, ring, 1)
+    operator, answers = Operator(world), [False, True]
+
+    async def has_news(_pods: tuple[Pod, ...]) -> bool:
+        return answers.pop() if answers else False
+
+    monkeypatch.setattr(operator.reconciler, "has_news", has_news)
+    await operator.once()
+
+    assert world.status["ringId"] == ring
+    await operator.once()
+    assert world.status["ringId"] != ring
+
+
 async def test_claims_of_former_peers_are_kept_whatever_the_policy() -> None:
     """Peers beyond the wish were never members of the next ring: nothing of theirs was removed."""
     world, ring = await lost(0, 2, storage={"retentionPolicy": {"whenScaled": "Delete"}})
