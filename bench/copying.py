@@ -1,6 +1,6 @@
 """What buyers notice while a peer copies a large state: p99 beside that of the same ring before.
 
-    python -m bench.copying                      three peers, 1.2 million lots (about 100 MB)
+    python -m bench.copying                      three peers, 2.2 million lots (about 105 MB)
     python -m bench.copying --lots 100000        a quick look
 
 A fourth peer joins while buyers go on at a steady rate; the copy is over when it votes. The same
@@ -92,7 +92,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--lots", type=int, default=1_200_000)
+    parser.add_argument("--lots", type=int, default=2_200_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rate", type=float, default=200.0, help="orders a second in all")
     parser.add_argument("--seconds", type=float, default=20.0)

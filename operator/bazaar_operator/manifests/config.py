@@ -24,14 +24,10 @@ def ring_json(bazaar: Bazaar) -> dict[str, Any]:
     spec, status = bazaar.spec, bazaar.status
     assert status.ring_id, "latch the ring's identity before building it"
     assert status.genesis_peers, "it is latched together with the ring id"
-    recovered = (
-        {}
-        if not status.former_ring_ids
-        else {
-            "former": list(status.former_ring_ids),
-            "recoverFrom": msgspec.to_builtins(status.recovered_from),
-        }
-    )
+    recovered: dict[str, Any] = {}
+    if status.former_ring_ids:
+        recovered["former"] = list(status.former_ring_ids)
+        recovered["recoverFrom"] = msgspec.to_builtins(status.recovered_from)
     return {
         "ring": status.ring_id,
         "name": bazaar.name,
