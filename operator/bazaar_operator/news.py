@@ -10,6 +10,9 @@ from bazaar_operator.spec import Bazaar, Status
 def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
     """Return (type, reason, sentence) of what has changed; reasons are stable."""
     old, found = bazaar.status, []
+    if old.ring_id and new.ring_id != old.ring_id and old.ring_id in new.former_ring_ids:
+        said = f"ring {old.ring_id} was given up: ring {new.ring_id} is made of what peer"
+        found.append(("Warning", "RingRecovered", f"{said} {new.recovered_from.peer} has"))
     if new.trader and (new.trader, new.epoch) != (old.trader, old.epoch):
         found.append(("Normal", "TraderElected", f"{new.trader} reigns in epoch {new.epoch}"))
     lives = [{(m.id, m.incarnation) for m in status.members} for status in (old, new)]

@@ -22,7 +22,7 @@ from bazaar_operator.spec import Bazaar, Member
 APPLIED_HASH = f"{labels.GROUP}/applied-hash"
 """On the StatefulSet: what it was built from, without `replicas`; never a deep comparison."""
 
-VOTELESS = frozenset({"empty", "foreign", "damaged", "unwanted", "locked"})
+VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked"})
 """States of a process that votes nowhere: to stop it takes nothing from a majority."""
 
 
@@ -43,6 +43,9 @@ class PeerView(Struct, frozen=True):
     epoch: int = 0
     commit_index: int = 0
     applied_index: int = 0
+    last_epoch: int = 0
+    last_index: int = 0
+    """Where its journal ends; of `former`, that of the volume of ring `found`."""
     voter: bool = False
     size: int = 0
     generation: int = 0
@@ -136,6 +139,14 @@ class Observation:
         return newest.members if newest else self.bazaar.status.members
 
     @cached_property
+    def voters(self) -> frozenset[int]:
+        """Who votes, as far as anybody knows; of a ring that nobody has seen yet, its makers."""
+        status = self.bazaar.status
+        maker = status.recovered_from.peer
+        makers = range(status.genesis_peers) if maker < 0 else [maker]
+        return voters_of(self.members) or frozenset(makers)
+
+    @cached_property
     def ring(self) -> Ring | None:
         for pod, peer in heard(self.serving):
             if peer.role == "trader" and peer.epoch == self.epoch > 0:
@@ -168,7 +179,7 @@ class Observation:
         status = self.bazaar.status
         known = {member.id for _, peer in heard(self.serving) for member in peer.members}
         if self.ring is None:
-            known |= {member.id for member in status.members}
+            known |= {member.id for member in status.members} | {status.recovered_from.peer}
         if not status.history:
             known.add(status.genesis_peers - 1)
         return max(known, default=-1) + 1

@@ -7,9 +7,10 @@ changes the members there is one action at a time, and none without an observati
 - Up: replicas, then members. Down: members, then replicas, then (if so wished) claims.
 - A roll: followers first, each caught up before the next; then the trader hands over to an updated
   follower, and as an old follower it is the last. So a roll changes the trader once.
-- A pod is stopped only if the live voters without it are a majority, if it votes nowhere, or if it
-  never started. A ring of one or two has nobody to spare: all others live, its pod restarts, as
-  the disruption budget allows it, too.
+- A pod is stopped only if the live voters without it are a majority, if it votes nowhere, if it
+  never started, or if its ring was given up by a recovery: then all of that ring are. A ring of one
+  or two has nobody to spare: all others live, its pod restarts, as the disruption budget allows it,
+  too.
 """
 
 from __future__ import annotations
@@ -187,6 +188,10 @@ def _resize(seen: Observation) -> list[Action]:
 def _roll(seen: Observation) -> list[Action]:
     if not seen.template_stands:
         return []
+    formers = seen.bazaar.status.former_ring_ids
+    given_up = [p for p, peer in heard(seen.pods) if peer.ring in formers and not p.leaving]
+    if given_up:
+        return [StopPod(pod, "its ring was given up") for pod in given_up]
     staying = [pod for pod in seen.old if not pod.leaving]
     unborn = [pod for pod in staying if not pod.started]
     if unborn:

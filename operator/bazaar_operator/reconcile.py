@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from bazaar_operator import labels
+from bazaar_operator import labels, recovery
 from bazaar_operator.act import RESYNC_S, Hands
 from bazaar_operator.api import Api, Object
 from bazaar_operator.events import tell
@@ -132,6 +132,8 @@ class Reconciler:
             dropped=self.dropped,
         )
         status = derive(seen)
+        if recovery.is_due(seen) and await self.has_news(seen.pods):
+            return seen, bazaar.status  # no ring is given up on a view that grew old
         if status != bazaar.status or self.dropped:  # once more, to see whether it is kept now
             await self._write(bazaar, status)
             for kind, reason, message in news(bazaar, status):

@@ -65,12 +65,20 @@ class RetentionPolicy(Struct, frozen=True, kw_only=True, rename="camel"):
     when_scaled: Retention = "Retain"
 
 
+class RecoverFrom(Struct, frozen=True, kw_only=True):
+    """A person's word that a ring is to be given up, and whose volume the next one is made of."""
+
+    ring: str = ""
+    peer: Annotated[int, Meta(ge=0, le=PEERS_MAX - 1)] | None = None
+
+
 class Storage(Struct, frozen=True, kw_only=True, rename="camel"):
     size: Quantity = "1Gi"
     class_name: str | None = None
     """None: the cluster's default class; empty: no class at all, volumes made beforehand."""
     retention_policy: RetentionPolicy = RetentionPolicy()
     adopt_ring: str | None = None
+    recover_from: RecoverFrom = RecoverFrom()
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -132,8 +140,18 @@ class Member(Struct, frozen=True, kw_only=True):
     volume: str = ""
 
 
+class RecoveredFrom(Struct, frozen=True, kw_only=True):
+    """The peer that makes the ring, and the former ring whose volume it has; none: peer -1."""
+
+    ring: str = ""
+    peer: int = -1
+
+
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was found. Latched, so written once: `ring_id` with `genesis_peers`, and `history`."""
+    """What was found. Latched, so written once: `ring_id` with `genesis_peers`, and `history`.
+
+    A recovery alone changes the ring's id, and `former_ring_ids` and `recovered_from` with it.
+    """
 
     observed_generation: int = -1
     phase: str = ""
@@ -143,6 +161,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     history: bool = False
     """Some peer reported an epoch, or the ring was adopted: empty volumes are learners for ever."""
     former_ring_ids: tuple[str, ...] = ()
+    recovered_from: RecoveredFrom = RecoveredFrom()
     volumes: dict[str, str] = {}
     """Volume id by ordinal as a string; written by compare-and-swap only (R14)."""
     members: tuple[Member, ...] = ()

@@ -5,8 +5,9 @@ a deadline each: `Ready` has the phase as its reason and the progress as its mes
 transition time moves with either; who makes no progress for longer than the deadline is `Stalled`,
 and told what a person can do.
 
-What is latched: the ring's identity at first, `history` once anybody has an epoch, volumes as they
-are found, the peers' image. The writer compares and swaps the whole, so a latch is never lost.
+What is latched: the ring's identity at first, and anew by a recovery; `history` once anybody has an
+epoch, volumes as they are found, the peers' image. The writer compares and swaps the whole, so a
+latch is never lost.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from bazaar_operator import labels
-from bazaar_operator.observation import Observation, Ring, heard, is_majority, voters_of
+from bazaar_operator import labels, recovery
+from bazaar_operator.observation import Observation, Ring, heard, is_majority
 from bazaar_operator.spec import Bazaar, Condition, Status
 
 OUTDATED = (
@@ -53,7 +54,12 @@ PHASES: dict[str, Phase] = {
         " peer joins again with an empty one",
     ),
     "Electing": Phase(30, "a majority answers but elects nobody: look at the peers' logs"),
-    "NoMajority": Phase(60, "bring back pods until a majority answers; nothing is lost meanwhile"),
+    "NoMajority": Phase(
+        60,
+        "bring back pods until a majority answers; nothing is lost meanwhile. If a majority of the"
+        " volumes is gone for good, see `Lost majority` in docs/kubernetes.md:"
+        " spec.storage.recoverFrom",
+    ),
     "Unknown": Phase(
         60, "pods are ready, but the operator cannot reach port 8600: look at network policies"
     ),
@@ -68,16 +74,17 @@ def derive(seen: Observation) -> Status:
     status = _latched(seen)
     phase, progress = _phase(seen)
     ring, bazaar = seen.ring, seen.bazaar
+    members = ring.members if ring else status.members
     return msgspec.structs.replace(
         status,
         observed_generation=bazaar.generation,
         phase=phase,
-        members=ring.members if ring else status.members,
-        replicas=len(ring.members if ring else status.members),
+        members=members,
+        replicas=len(members),
         selector=labels.selector_text(bazaar.name),
         ready=sum(pod.ready and not pod.leaving for pod in seen.pods),
         trader=ring.trader.name if ring else "",
-        epoch=max(status.epoch, seen.epoch),
+        epoch=max(status.epoch, 0 if recovery.is_due(seen) else seen.epoch),
         conditions=_conditions(seen, phase, progress),
     )
 
@@ -105,6 +112,8 @@ def invalid(bazaar: Bazaar, why: str, now: float) -> Status:
 
 
 def _latched(seen: Observation) -> Status:
+    if recovery.is_due(seen):
+        return msgspec.structs.replace(recovery.given_up(seen), image=image(seen))
     status, spec = seen.bazaar.status, seen.bazaar.spec
     adopt, changed = spec.storage.adopt_ring, {}
     if not status.ring_id:
@@ -179,8 +188,9 @@ def _how_to_adopt(seen: Observation, pod: str, found: str) -> str:
 
 
 def _without_ring(seen: Observation) -> tuple[str, str]:
-    status, answering = seen.bazaar.status, heard(seen.pods)
-    voters = voters_of(seen.members) or frozenset(range(status.genesis_peers))
+    status, answering, voters = seen.bazaar.status, heard(seen.pods), seen.voters
+    if status.recovered_from.ring and not status.members and not seen.epoch:
+        return "Starting", recovery.progress(seen)
     if not status.history and not seen.epoch:
         return "Starting", (
             f"{len(answering)} of {status.genesis_peers} peers answer,"
@@ -236,7 +246,8 @@ def _truths(
     trading, waits = seen.ring is not None, image(seen) != seen.image
     somebody = any(peer.role == "trader" for _, peer in heard(seen.serving))
     unknown: Truth = "Unknown" if phase == "Unknown" else "False"
-    yield "Accepted", _truth(phase != "Foreign"), progress if phase == "Foreign" else ""
+    refused = progress if phase == "Foreign" else recovery.refusal(seen)
+    yield "Accepted", _truth(not refused), refused
     yield "Available", "True" if trading else unknown, "" if trading else progress
     yield "TraderElected", "True" if somebody else unknown, ""
     yield "Reconciling", _truth(phase not in {"Running", "Paused", "Foreign"} and not late), ""

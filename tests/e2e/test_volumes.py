@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import MakeRing
 from tests.e2e.drills import drilling
 from tests.e2e.figures import Figures
+from tests.e2e.load import Load
 from tests.e2e.release import Release
 from tests.e2e.ring import Ring
 from tests.e2e.tools import attempt, until
@@ -34,6 +37,42 @@ def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures
         lambda: {k: v for k, v in known.items() if v}.items() <= ring.status()["volumes"].items(),
         "status.volumes follows the members",
     )
+
+
+def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRing) -> None:
+    """R14: a person names the survivor; whoever has no whole volume is refused."""
+    ring = make_ring(peers=3)
+    load = Load(ring.cluster, ring.namespace, ring.name)
+    load.start()
+    load.stop()
+    named = int(ring.wait_settled()["ordinal"])  # the trader has all that was acknowledged
+    former, lost = ring.status()["ringId"], [i for i in range(3) if i != named]
+    ring.kubectl("delete", "pvc", *(f"data-shop-{i}" for i in lost), "--wait=false")
+    ring.kubectl("delete", "pod", *(f"shop-{i}" for i in lost))
+    until(lambda: ring.status().get("phase") == "NoMajority", ring.told, 180)
+
+    _give_up(ring, former, lost[0])
+    until(lambda: "with a whole volume" in ring.condition("Accepted")["message"], ring.told)
+    assert ring.status()["ringId"] == former
+    _give_up(ring, former, named)
+    until(lambda: ring.status()["ringId"] != former, ring.told)
+    ring.wait_settled(300)
+
+    status = ring.status()
+    assert status["formerRingIds"] == [former]
+    assert status["recoveredFrom"] == {"ring": former, "peer": named}
+    assert ring.condition("Accepted")["status"] == "True"
+    events = ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
+    assert events.count("RingRecovered") == 1
+    code, said = load.verify()
+    assert code == 0, said
+    assert "recovered at index" in " ".join(said.split())
+    ring.kubectl("delete", "pod", load.pod, "--now")
+
+
+def _give_up(ring: Ring, former: str, peer: int) -> None:
+    wish = {"spec": {"storage": {"recoverFrom": {"ring": former, "peer": peer}}}}
+    ring.kubectl("patch", "bazaar", "shop", "--type=merge", "-p", json.dumps(wish))
 
 
 def test_resource_deleted_without_the_operator_leaves_nothing_terminating(

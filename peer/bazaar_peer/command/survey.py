@@ -15,29 +15,24 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import msgspec
-
 from bazaar_peer.command.ring_folder import RingError, RingFolder
 from bazaar_peer.core import quorum
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.messages import MembersChanged, decode_record
-from bazaar_peer.core.records import UNREADABLE, voters_of
+from bazaar_peer.core.records import voters_of
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import (
     NOBODY,
     ORIGIN,
     PeerId,
     Position,
-    incarnation_of,
     ordinal_of,
     peer_id,
 )
-from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Damaged, Locked, Missing, Untouched, VolumeError
-from bazaar_peer.runtime.volume import Identity, Layout
-
-LOOK = Layout(reserve_bytes=0)
+from bazaar_peer.runtime.salvage import LOOK, end_of, executed, members_of, next_incarnation
+from bazaar_peer.runtime.volume import Identity
 
 
 class Condition(Enum):
@@ -78,8 +73,7 @@ class Survey:
     def members(self) -> MembersChanged:
         """The newest members in the best surviving journal, committed or not (R9)."""
         assert self.state is not None
-        assert self.state.members is not None
-        return self.state.members
+        return members_of(self.state)
 
     @property
     def voters(self) -> tuple[PeerId, ...]:
@@ -101,10 +95,7 @@ class Survey:
     def next_incarnation(self) -> int:
         """Return a number above that of every life that any volume tells of."""
         assert self.state is not None
-        lives = {*self.members.retired, *self.state.clock}
-        lives |= {member.id for member in self.members.members}
-        lives |= {one.life for one in self.found}
-        return 1 + max(incarnation_of(life) for life in lives)
+        return next_incarnation(self.state, (one.life for one in self.found))
 
 
 def survey(folder: RingFolder, held: ExitStack) -> Survey:
@@ -117,7 +108,10 @@ def survey(folder: RingFolder, held: ExitStack) -> Survey:
         if recovered is not None and one.last > ORIGIN and first:
             result.survivor, best = one, recovered
     if best is not None:
-        result.state = _replay(best)
+        try:
+            result.state = executed(best)
+        except VolumeError as wrong:
+            raise RingError(str(wrong)) from wrong
         places = {ordinal_of(member.id) for member in result.members.members}
         known = {one.peer for one in result.found}
         lost = [Found(peer=p, condition=Condition.LOST) for p in places - known]
@@ -156,15 +150,13 @@ def _unreadable(peer: int, wrong: VolumeError, life: int = NOBODY) -> Found:
 
 
 def _whole(peer: int, incarnation: int, recovered: Recovered) -> Found:
-    end = recovered.records[-1] if recovered.records else None
-    base = (recovered.base_epoch, recovered.base_index)
     told = (decode_record(stored.blob).committed for stored in recovered.records)
     return Found(
         peer=peer,
         condition=Condition.WHOLE,
         life=peer_id(peer, incarnation),
-        last=(end.epoch, end.last) if end else base,
-        committed=max(base[1], max(told, default=0)),
+        last=end_of(recovered),
+        committed=max(recovered.base_index, max(told, default=0)),
         promised=recovered.hard.promised,
     )
 
@@ -183,16 +175,3 @@ def hold(path: Path, held: ExitStack) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Locked(f"{path} is locked by a running process") from None
-
-
-def _replay(recovered: Recovered) -> State:
-    """Execute a volume's checkpoint and its whole journal."""
-    state = State(Market)
-    try:
-        for part in recovered.parts:
-            state.restore(part)
-        for stored in recovered.records:
-            state.apply(decode_record(stored.blob), stored.chain)
-    except (*UNREADABLE, KeyError, msgspec.MsgspecError) as wrong:
-        raise RingError(f"the surviving journal is of a format unknown here: {wrong}") from wrong
-    return state

@@ -61,7 +61,9 @@ def audit(
         replay.begin(origin)
     replay.run(line, histories)
     if keys is not None:
-        check_acknowledged(keys, replay, set(keys_before(origin)) if origin else set(), report)
+        untold = origin is not None and origin.former is None
+        before = set(keys_before(origin)) if origin else set()
+        check_acknowledged(keys, replay, None if untold else before, report)
     replay.count(report)
 
 

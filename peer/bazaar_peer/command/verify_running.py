@@ -3,7 +3,8 @@
 The logs of all members are copied over HTTP, archives included, and read as those of a folder are.
 They are copied one after the other while the ring goes on: each is as old as its copy, and holds
 whatever was acknowledged before the copying began, if its peer has it. Checkpoints stay where they
-are, so S10 is not looked at.
+are, so S10 is not looked at. A recovered ring (R14) is audited from the state that it began with,
+which the peer that made it keeps; the former ring's journals are not there.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ import aiohttp
 
 from bazaar_peer.command.acknowledged import read_list
 from bazaar_peer.command.history import History, read_history
+from bazaar_peer.command.origin import Origin
 from bazaar_peer.command.report import Report
 from bazaar_peer.command.ring_folder import RingError
 from bazaar_peer.command.verify import audit
+from bazaar_peer.runtime.checkpoint_file import read_checkpoint
 from bazaar_peer.runtime.credential import admin_headers
+from bazaar_peer.runtime.files import Files, VolumeError
 from bazaar_peer.runtime.journal_file import SUFFIX
+from bazaar_peer.runtime.log_files import ORIGIN
 
 ASK_S, CONNECT_S = 30.0, 5.0
 URLS_MAX = 64
@@ -37,6 +42,8 @@ class Copied(NamedTuple):
     ring: str
     peer: int
     folder: Path
+    origin: Path | None
+    """The state that the ring was recovered with, if this peer has it."""
 
 
 class Unreachable(Exception):  # noqa: N818 - a minority of them is no fault
@@ -60,8 +67,9 @@ def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) 
     with tempfile.TemporaryDirectory(prefix="bazaar-verify-") as folder:
         copied = asyncio.run(_copy_all(urls, token, Path(folder), report))
         histories = [read_history(one.peer, one.folder, one.folder / "none") for one in copied]
-    _reach_back(histories)
-    audit(histories, [], None, keys, report)
+        origin = _origin(copied)
+    _reach_back(histories, origin)
+    audit(histories, [], origin, keys, report)
     return report
 
 
@@ -72,15 +80,37 @@ def _token(path: Path | None) -> str:
         raise RingError(f"{path} cannot be read: {wrong}") from wrong
 
 
-def _reach_back(histories: list[History]) -> None:
+def _origin(copied: list[Copied]) -> Origin | None:
+    """Read the state that the ring was recovered with, of whichever peer has it.
+
+    Raises:
+        RingError: it is damaged.
+    """
+    path = next((one.origin for one in copied if one.origin is not None), None)
+    if path is None:
+        return None
+    try:
+        saved, parts = read_checkpoint(Files(), path)
+    except VolumeError as wrong:
+        raise RingError(
+            f"the state that the ring was recovered with is damaged: {wrong}"
+        ) from wrong
+    told = (
+        f"recovered at index {saved.place.last}: the history up to there is on the volumes that"
+        " were set aside"
+    )
+    return Origin(saved.place, parts, None, told)
+
+
+def _reach_back(histories: list[History], origin: Origin | None) -> None:
     """See that the first entry is there: nothing can be executed again without what was before."""
     firsts = [one.records[min(one.ends)].first for one in histories if one.ends]
     first = min(firsts, default=1)
-    if first > 1:
+    if first > 1 + (origin.place.last if origin else 0):
         raise RingError(
             f"no peer keeps what lies before index {first}, so the history cannot be executed"
-            " again: a ring that is to be audited keeps its journal (checkpoint.keepJournal), or"
-            " was recovered, and is audited in its folder"
+            " again: a ring that is to be audited keeps its journal (checkpoint.keepJournal); one"
+            " that was recovered on one machine is audited in its folder"
         )
 
 
@@ -129,7 +159,10 @@ async def _copy(http: aiohttp.ClientSession, url: str, folder: Path) -> Copied:
             if size > LOG_MAX_BYTES:
                 raise RingError(f"the log of {url} is larger than {LOG_MAX_BYTES} bytes")
         if not found["segments"]:
-            return Copied(str(found["ring"]), int(found["peer"]), folder)
+            origin = folder / "origin" if found.get("recovered") else None
+            if origin is not None:
+                await _segment(http, url, ORIGIN, origin)
+            return Copied(str(found["ring"]), int(found["peer"]), folder, origin)
 
 
 async def _segment(http: aiohttp.ClientSession, url: str, number: int, path: Path) -> int:

@@ -18,7 +18,7 @@ from bazaar_peer.core.types import incarnation_of, ordinal_of
 from bazaar_peer.runtime.api import Handler, json_response
 from bazaar_peer.runtime.bodies import integer_in, query_integer
 from bazaar_peer.runtime.credential import authorize_admin
-from bazaar_peer.runtime.log_files import LogFiles, archive_place
+from bazaar_peer.runtime.log_files import ORIGIN, LogFiles, archive_place
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -52,6 +52,7 @@ class LogView:
             "ring": self.ring,
             "peer": ordinal_of(self.peer.me),
             "incarnation": incarnation_of(self.peer.me),
+            "recovered": await asyncio.to_thread(lambda: self._files.origin is not None),
             "segments": [segment._asdict() for segment in found],
         }
         return json_response(json.dumps(told).encode(), self.ring, self.peer.state.index)
@@ -59,7 +60,7 @@ class LogView:
     async def segment(self, request: web.Request) -> web.Response:
         """Answer with a segment's bytes behind an offset, as many as a slice holds."""
         authorize_admin(request)
-        number = integer_in(request.match_info["segment"], "segment", 1, SEGMENT_MAX)
+        number = integer_in(request.match_info["segment"], "segment", ORIGIN, SEGMENT_MAX)
         after = query_integer(request, "after", 0)
         async with self._readers:
             found = await asyncio.to_thread(self._files.read, number, after)

@@ -31,7 +31,7 @@ class PeerView:
 
     async def get(self, _request: web.Request) -> web.Response:
         peer, admission = self.peer, self.peer.state.sessions.admission
-        members = peer.state.members or peer.members
+        members, last = peer.state.members or peer.members, peer.journal.last
         told: dict[str, Any] = {
             "state": "serving",
             "why": "",
@@ -46,6 +46,8 @@ class PeerView:
             "epoch": peer.epoch,
             "commit_index": peer.commit_index,
             "applied_index": peer.state.index,
+            "last_epoch": last[0],
+            "last_index": last[1],
             "voter": peer.me in peer.voters,
             "size": admission.size,
             "generation": admission.generation,

@@ -16,15 +16,23 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 
 from bazaar_peer.core.messages import Member, MembersChanged
-from bazaar_peer.core.types import Limits, incarnation_of, ordinal_of, peer_id
+from bazaar_peer.core.types import (
+    ORIGIN,
+    Limits,
+    Position,
+    incarnation_of,
+    ordinal_of,
+    peer_id,
+)
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
+from bazaar_peer.runtime.recovering import discard
 from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, format_volume, holds_data, locked
@@ -56,10 +64,24 @@ def name_of_volume(path: Path, files: Files | None = None) -> str:
     return files.read(file).decode()
 
 
-async def join(settings: ProcessSettings, waiting: Waiting, *, damaged: str = "") -> None:
+class Lying(NamedTuple):
+    """What lies in the folder until the ring has let the peer in: it may still be needed."""
+
+    state: str
+    why: str
+    ring: str = ""
+    """Whose volume it is, of a former ring's."""
+    last: Position = ORIGIN
+    """Where its journal ends."""
+
+
+NOTHING = Lying("empty", "its volume is empty: it has no vote before the ring has let it in")
+
+
+async def join(settings: ProcessSettings, waiting: Waiting, lying: Lying = NOTHING) -> None:
     """Ask until committed members name this volume, then format it as their member.
 
-    A damaged volume stays where it is until then: it may be what `bazaar recover` needs.
+    A damaged volume, or a former ring's, stays where it is until then: a recovery may need it.
 
     Raises:
         Locked: another process has the volume.
@@ -67,11 +89,11 @@ async def join(settings: ProcessSettings, waiting: Waiting, *, damaged: str = ""
     """
     path = Path(settings.volume)
     with locked(path):
-        asks = _Asks(settings, waiting, name_of_volume(path), damaged)
+        asks = _Asks(settings, waiting, name_of_volume(path), lying)
         log.info("asks_to_join", extra={"fields": {"volume": asks.volume}})
         await asks.run()
         if not waiting.formatted.is_set():
-            _format(path, settings, asks.volume, asks.members)
+            _format(path, settings, asks)
 
 
 class _Asks:
@@ -80,9 +102,9 @@ class _Asks:
     members: MembersChanged
 
     def __init__(
-        self, settings: ProcessSettings, waiting: Waiting, volume: str, damaged: str
+        self, settings: ProcessSettings, waiting: Waiting, volume: str, lying: Lying
     ) -> None:
-        self.settings, self.waiting, self.volume, self.damaged = settings, waiting, volume, damaged
+        self.settings, self.waiting, self.volume, self.lying = settings, waiting, volume, lying
         self.patient_until = math.inf if settings.in_cluster else 0.0
         """Counted from the moment at which the ring is first seen."""
         most = CLUSTER_MAX if settings.in_cluster else settings.peers
@@ -169,14 +191,11 @@ class _Asks:
     def _first(self) -> bool:
         """Tell whether the place is still that of a first volume, which may come to be this one."""
         first = Member(peer_id(self.settings.me, 0))
-        return not self.damaged and first in self.members.members
+        return self.lying is NOTHING and first in self.members.members
 
     def _tell(self) -> None:
-        if self.damaged:
-            self.waiting.tell("damaged", self.damaged, volume=self.volume)
-        else:
-            why = "its volume is empty: it has no vote before the ring has let it in"
-            self.waiting.tell("empty", why, volume=self.volume)
+        state, why, ring, last = self.lying
+        self.waiting.tell(state, why, volume=self.volume, found=ring, last=last)
 
 
 async def _json(request: Any) -> dict[str, Any]:
@@ -203,12 +222,14 @@ def members_of(seen: dict[str, Any]) -> MembersChanged:
     return MembersChanged(members, str(seen["ring"]), Limits(), b"", retired)
 
 
-def _format(path: Path, settings: ProcessSettings, volume: str, members: MembersChanged) -> None:
+def _format(path: Path, settings: ProcessSettings, asks: _Asks) -> None:
+    volume, members = asks.volume, asks.members
     life = next(member.id for member in members.members if member.volume == volume)
     if ordinal_of(life) != settings.me:
         raise ValueError(f"volume {volume} is peer {ordinal_of(life)}'s, not peer {settings.me}'s")
     if holds_data(path):
-        set_aside(path, "damaged")
+        discard(path, Files())
+        set_aside(path, asks.lying.ring or "damaged")
     identity = Identity(settings.ring, settings.me, incarnation_of(life), volume)
     format_volume(path, identity, members)
     log.info("joined", extra={"fields": {"incarnation": incarnation_of(life)}})

@@ -3,7 +3,7 @@
 What lies in a segment never changes, and a segment that is pruned is renamed into the archive, or
 gone: so a reader that asks for a segment by its number, slice by slice, reads what was written. The
 last segment ends in zeros, which is not yet written space; a slice of nothing but zeros is read as
-empty.
+empty. Of a ring that was recovered the archive has the state that it began with, too: number 0.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from bazaar_peer.runtime.checkpoint_file import SUFFIX as CHECKPOINT
 from bazaar_peer.runtime.journal_file import SUFFIX
 
 SLICE_BYTES = 256 * 1024
+ORIGIN = 0
+"""Segments are numbered from 1 on."""
 
 
 class Segment(NamedTuple):
@@ -35,6 +38,12 @@ class LogFiles:
         # Newest place first: a segment moves from the first to the second meanwhile, never back.
         self._folders = [folder for folder in (self._journal, archive) if folder is not None]
 
+    @property
+    def origin(self) -> Path | None:
+        """The checkpoint that a recovered ring began with, where that is kept."""
+        found = [path for folder in self._folders for path in sorted(folder.glob(f"*{CHECKPOINT}"))]
+        return found[0] if found else None
+
     def segments(self, after: int, most: int) -> list[Segment]:
         """List segments whose number is above `after`, at most so many, in order."""
         found: dict[int, int] = {}
@@ -49,14 +58,21 @@ class LogFiles:
 
     def read(self, number: int, offset: int) -> bytes | None:
         """Return a slice of a segment, empty at its end; None: there is no such segment."""
+        if number == ORIGIN:
+            origin = self.origin
+            return None if origin is None else _slice(origin, offset)
         for folder in self._folders:
             try:
-                with (folder / f"{number:012}{SUFFIX}").open("rb") as file:
-                    found = os.pread(file.fileno(), SLICE_BYTES, offset)
+                found = _slice(folder / f"{number:012}{SUFFIX}", offset)
             except FileNotFoundError:
                 continue
             return found if found.strip(b"\0") else b""
         return None
+
+
+def _slice(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        return os.pread(file.fileno(), SLICE_BYTES, offset)
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -150,7 +150,7 @@ def _bytes_of(told: Json) -> Json:
     return told
 
 
-_SEGMENT = {"type": "integer", "minimum": 1, "maximum": 10**12 - 1}
+_SEGMENT = {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
 _LOG_SLICE = _bytes_of(
     _operation(
         "A segment's bytes behind an offset, at most 256 KiB; takes the ring's token.",

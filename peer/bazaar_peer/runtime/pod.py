@@ -27,6 +27,7 @@ PORT = 8600
 PEER_PORT_OFFSET = 1
 PODS_NAME = re.compile(r"(?P<name>.+)-(?P<ordinal>[0-9]{1,3})")
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z")]
+RingId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
 Item = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]
 
 
@@ -70,10 +71,15 @@ class Checkpoint(_Part, frozen=True):
     keep_journal: bool = False
 
 
+class RecoverFrom(_Part, frozen=True):
+    ring: RingId
+    peer: Annotated[int, Meta(ge=0, lt=PEERS_MAX)]
+
+
 class RingSettings(_Part, frozen=True):
     """ring.json."""
 
-    ring: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+    ring: RingId
     name: Name
     peers: Annotated[int, Meta(ge=1, le=PEERS_MAX)]
     domain: Name
@@ -82,6 +88,9 @@ class RingSettings(_Part, frozen=True):
     heartbeat: Heartbeat = Heartbeat()
     market: MarketPart = MarketPart()
     checkpoint: Checkpoint = Checkpoint()
+    former: tuple[RingId, ...] = ()
+    recover_from: RecoverFrom | None = None
+    """Whose volume of which former ring this ring is made of."""
 
 
 def pod_settings(
@@ -98,12 +107,17 @@ def pod_settings(
     roles = [role_of(market.roles, i, found.peers, market.seed) for i in range(found.peers)]
     ip = environment.get("POD_IP", "")
     host = f"[{ip}]" if ":" in ip else ip
+    given_up = found.recover_from
+    # A former ring's archive stays as it is: its lives and segments are numbered like this ring's.
+    archive = volume / (f"archive-{found.ring}" if found.former else "archive")
     return ProcessSettings(
         me=me,
         peers=found.peers,
         ring=found.ring,
         volume=str(volume / "peer"),
-        archive=str(volume / "archive") if found.checkpoint.keep_journal else "",
+        former=found.former,
+        recovers=given_up.ring if given_up and given_up.peer == me else "",
+        archive=str(archive) if found.checkpoint.keep_journal else "",
         log_json=True,
         stats=str(volume / "stats"),
         host="",

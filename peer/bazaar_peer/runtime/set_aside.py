@@ -16,8 +16,9 @@ from bazaar_peer.runtime.files import Files, place_file, unused
 
 FOLDER = "set-aside"
 FLAG = "leaving"
-KEPT = {FOLDER, FLAG, "lock", "asks"}
-"""What stays: the lock is held, the name by which the next volume asks is its own."""
+KEPT = {FOLDER, FLAG, "lock", "asks", "recovered"}
+"""What stays: the lock is held, the name by which the next volume asks is its own, and so is what
+a recovery made (recovering.py)."""
 
 
 def set_aside(path: Path, name: str, files: Files | None = None) -> Path:

@@ -36,6 +36,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where peer i is found, with {} for i, such as `bazaar-{}.bazaar-peers`; empty: no cluster."""
     address: str = ""
     """This pod's own `host:port`, which others hear before DNS knows it (N9)."""
+    former: tuple[str, ...] = ()
+    """Rings that were given up for this one: volumes of theirs are set aside (R14)."""
+    recovers: str = ""
+    """The former ring of whose volume here this very peer makes this ring; mostly none."""
     token: str = ""
     """Who shows it may change the ring (docs/http.md); empty: everybody."""
     commission_bp: int = 0

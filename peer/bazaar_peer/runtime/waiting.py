@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from bazaar_peer import __version__
+from bazaar_peer.core.types import ORIGIN, Position
 from bazaar_peer.runtime.api_peer import FORMATTED
 from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.credential import TOKEN, authorize_admin
@@ -39,14 +40,27 @@ class Waiting:
     def __init__(self, settings: ProcessSettings) -> None:
         self.settings = settings
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
+        self.last = ORIGIN
         self.formatted = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
-    def tell(self, state: str, why: str, *, volume: str = "", found: str = "") -> None:
-        """Say what the peer waits for: once in the log, and to everybody who asks."""
+    def tell(
+        self,
+        state: str,
+        why: str,
+        *,
+        volume: str = "",
+        found: str = "",
+        last: Position = ORIGIN,
+    ) -> None:
+        """Say what the peer waits for: once in the log, and to everybody who asks.
+
+        `found`, `last`: which other ring's volume lies there, and where its journal ends.
+        """
         if (state, why) != (self.state, self.why):
             log.warning("waits", extra={"fields": {"state": state, "why": why}})
         self.state, self.why, self.volume, self.found = state, why, volume, found
+        self.last = last
 
     async def start(self) -> None:
         """Serve at the client port, in a cluster."""
@@ -86,7 +100,10 @@ class Waiting:
             "volume": self.volume,
             "release": __version__,
         }
-        return web.json_response(told | ({"found": self.found} if self.found else {}))
+        if self.found:
+            epoch, index = self.last
+            told |= {"found": self.found, "last_epoch": epoch, "last_index": index}
+        return web.json_response(told)
 
     async def _format(self, request: web.Request) -> web.Response:
         """Make this empty volume a first one of its ring, if it is exactly the one meant (R14)."""
@@ -103,8 +120,8 @@ class Waiting:
             return web.json_response(FORMATTED)
         if self.state != "empty" or meant.volume != self.volume:
             raise Problem(409, f"volume {meant.volume} is not here, or not empty: {self.why}")
-        if holds_data(path) or (path / FOLDER).exists():
-            raise Problem(409, "this volume held a life before; it joins the ring as a learner")
+        if settings.former or holds_data(path) or (path / FOLDER).exists():
+            raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
         first = genesis(settings.ring, settings.peers, settings.commission_bp)
         format_volume(path, Identity(settings.ring, settings.me, 0, meant.volume), first)
         log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": meant.volume}})

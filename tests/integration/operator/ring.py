@@ -21,6 +21,8 @@ class Volume:
     ring: str = ""
     incarnation: int = 0
     retired: bool = False
+    lacks: int = 0
+    """So many entries at the end of the ring's journal are not on it."""
 
 
 @dataclass
@@ -31,6 +33,9 @@ class Process:
     volume: Volume
     ring: str
     genesis: int
+    former: tuple[str, ...] = ()
+    recovers: str = ""
+    """The former ring of whose volume it makes its ring."""
     lags: int = CATCH_UP_TICKS
     leaving: bool = False
     silent: bool = False
@@ -58,6 +63,7 @@ class Ring:
     changes: list[int] = field(default_factory=list)
     """Who became trader, in order."""
     heir: int = -1
+    given_up: bool = False
 
     @property
     def voters(self) -> set[int]:
@@ -89,6 +95,8 @@ class Peers:
         }  # fmt: skip
         if told["state"] == "foreign":
             return told | {"found": mine.volume.ring}
+        if told["state"] == "former":
+            return told | {"found": mine.volume.ring} | self._end(mine.volume)
         if told["state"] != "serving":
             return told
         ring = self.rings[mine.ring]
@@ -101,6 +109,7 @@ class Peers:
             "epoch": ring.epoch,
             "commit_index": ring.epoch * 10,
             "applied_index": ring.epoch * 10 - mine.lags,
+            **self._end(mine.volume),
             "voter": life is not None and life.voter,
             "size": ring.size,
             "generation": ring.generation,
@@ -113,9 +122,15 @@ class Peers:
             "retired": [],
         }  # fmt: skip
 
+    def _end(self, volume: Volume) -> Object:
+        epoch = self.rings[volume.ring].epoch
+        return {"last_epoch": epoch, "last_index": epoch * 10 - volume.lacks}
+
     def state(self, mine: Process) -> str:
         if not mine.volume.ring:
             return "empty"
+        if mine.volume.ring in mine.former:
+            return "former"
         if mine.volume.ring != mine.ring:
             return "foreign"
         return "unwanted" if mine.volume.retired else "serving"
@@ -131,7 +146,16 @@ class Peers:
 
     def live(self, ring: Ring) -> set[int]:
         """Voters that run and are up to date."""
-        return {o for o in ring.voters if o in self.running and self.is_ready(self.running[o])}
+        mine = {o: p for o, p in self.running.items() if self.rings.get(p.ring) is ring}
+        return {o for o in ring.voters if o in mine and self.is_ready(mine[o])}
+
+    def whole(self, name: str) -> set[int]:
+        """Voters that run, ready or silent, and have the volume with which they vote."""
+        return {
+            o
+            for o, p in self.running.items()
+            if o in self.rings[name].voters and p.volume.ring == p.ring == name
+        }
 
     # ---- what it is told
 
@@ -186,8 +210,11 @@ class Peers:
         for mine in self.running.values():
             if mine.volume.retired and mine.ordinal < self.rings[mine.ring].size:
                 mine.volume.__dict__.update(self.new_volume(mine.ordinal).__dict__)  # set aside
-            if self.state(mine) == "empty" and (ring := self.rings.get(mine.ring)) and ring.epoch:
-                ring.asking[mine.ordinal] = mine.volume.id
+            if self.state(mine) == "former" and mine.recovers == mine.volume.ring:
+                self._recover(mine)
+            ring = self.rings.get(mine.ring)
+            if self.state(mine) in {"empty", "former"} and ring and ring.epoch:
+                ring.asking[mine.ordinal] = _asks(mine)
             elif self.state(mine) == "serving" and self.rings[mine.ring].trader >= 0:
                 mine.lags = max(0, mine.lags - 1)
         for name, ring in self.rings.items():
@@ -229,7 +256,7 @@ class Peers:
             if gone == ring.trader:
                 ring.heir = max(left & able)
                 return
-            self._retire(ring, gone)
+            self._retire(name, ring, gone)
             return
         for life in ring.lives.values():
             mine = self.running.get(life.ordinal)
@@ -241,20 +268,38 @@ class Peers:
                 self._admit(name, ring, ordinal, ring.asking.pop(ordinal))
                 return
 
-    def _retire(self, ring: Ring, gone: int) -> None:
+    def _recover(self, mine: Process) -> None:
+        """Make a ring of a former one's volume: one vote, and a place for everybody else."""
+        old, first = self.rings[mine.volume.ring], self.new_volume(mine.ordinal)
+        incarnation = 1 + max(life.incarnation for life in old.lives.values())
+        lives = {o: Life(o, incarnation, voter=False, volume="") for o in range(old.size)}
+        lives[mine.ordinal] = Life(mine.ordinal, incarnation, voter=True, volume=first.id)
+        if mine.ring in self.rings:
+            self.amnesiacs.append(first.id)  # two rings of one id
+        self.rings[mine.ring] = Ring(size=old.size, lives=lives, epoch=old.epoch + 1)
+        first.ring, first.incarnation = mine.ring, incarnation
+        mine.volume.__dict__.update(first.__dict__)
+
+    def _retire(self, name: str, ring: Ring, gone: int) -> None:
         ring.last[gone] = ring.lives.pop(gone).incarnation
         mine = self.running.get(gone)
-        if mine and mine.volume.ring:
+        if mine and mine.volume.ring == name:
             mine.volume.retired = True
 
     def _admit(self, name: str, ring: Ring, ordinal: int, volume: str) -> None:
         mine = self.running.get(ordinal)
-        if mine is None or mine.volume.id != volume:
+        if mine is None or _asks(mine) != volume:
             return
         incarnation = ring.last.get(ordinal, -1) + 1
+        mine.volume.__dict__.update(Volume(volume, ordinal).__dict__)  # a former one is set aside
         mine.volume.ring, mine.volume.incarnation = name, incarnation
         mine.lags = CATCH_UP_TICKS
         ring.lives[ordinal] = Life(ordinal, incarnation, voter=False, volume=volume)
+
+
+def _asks(mine: Process) -> str:
+    """The name of the volume that is to be: what lies there of a former ring is not it."""
+    return f"{mine.volume.id}-anew" if mine.volume.ring else mine.volume.id
 
 
 def _genesis(size: int) -> Ring:

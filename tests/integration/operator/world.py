@@ -7,6 +7,7 @@ moment it happens, so that a bug cannot hide behind what the ring mends later:
 - It wishes for fewer replicas than the highest member + 1.
 - It has a volume formatted in the place of another one, whose promises are lost then (R14).
 - It deletes the claim of a member.
+- It gives a ring up whose majority runs, seen or unseen, or for a volume that lacks something.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class World:
         self.wrongs: list[str] = []
         self.store.before_delete = self._check_delete
         self.store.watchers.append(self._check_replicas)
+        self.store.watchers.append(self._check_given_up)
+        self._ring = ""
 
     # ---- what a user does
 
@@ -147,7 +150,15 @@ class World:
                 return
             told = json.loads(settings["data"]["ring.json"])
             volume = self.volumes[claim["metadata"]["uid"]]
-            self.peers.running[ordinal] = Process(ordinal, volume, told["ring"], told["peers"])
+            made = told.get("recoverFrom") or {}
+            self.peers.running[ordinal] = Process(
+                ordinal,
+                volume,
+                told["ring"],
+                told["peers"],
+                former=tuple(told.get("former", ())),
+                recovers=made["ring"] if made.get("peer") == ordinal else "",
+            )
 
     def _report(self, pod: Object) -> None:
         ordinal = int(pod["metadata"]["name"].rpartition("-")[2])
@@ -180,11 +191,11 @@ class World:
             self._check_stop(int(key.name.rpartition("-")[2]))
         elif key.plural == "persistentvolumeclaims":
             ordinal = int(key.name.rpartition("-")[2])
-            if any(ordinal in ring.lives for ring in self.peers.rings.values()):
+            if any(ordinal in ring.lives for ring in self._rings()):
                 self.wrongs.append(f"the claim of member {ordinal} is deleted")
 
     def _check_stop(self, ordinal: int) -> None:
-        for ring in self.peers.rings.values():
+        for ring in self._rings():
             live = self.peers.live(ring)
             left = live - {ordinal}
             spare = len(ring.voters) <= 2 and left == ring.voters - {ordinal}
@@ -194,10 +205,32 @@ class World:
     def _check_replicas(self, kind: str, plural: str, body: Object) -> None:
         if plural != "statefulsets" or kind == "DELETED":
             return
-        for ring in self.peers.rings.values():
+        for ring in self._rings():
             if ring.lives and body["spec"]["replicas"] <= max(ring.lives):
                 wish = body["spec"]["replicas"]
                 self.wrongs.append(f"{wish} replicas, and member {max(ring.lives)}")
+
+    def _rings(self) -> list[Ring]:
+        return [ring for ring in self.peers.rings.values() if not ring.given_up]
+
+    def _check_given_up(self, kind: str, plural: str, body: Object) -> None:
+        if plural != labels.PLURAL or kind == "DELETED":
+            return
+        status = body.get("status") or {}
+        former, self._ring = self._ring, status.get("ringId", "")
+        if former not in status.get("formerRingIds", ()) or former == self._ring:
+            return
+        ring = self.peers.rings.get(former)
+        if ring is None:
+            return
+        ring.given_up = True
+        whole = self.peers.whole(former)
+        if not is_below_majority(whole, ring.voters):
+            self.wrongs.append(f"{former} is given up, and {whole} of it live")
+        lacks = {o: self.peers.running[o].volume.lacks for o in whole}
+        named = status["recoveredFrom"]["peer"]
+        if lacks and lacks.get(named, 0) > min(lacks.values()):
+            self.wrongs.append(f"{former} is given up for peer {named}, which has less")
 
     def check(self) -> None:
         wrongs = self.wrongs + [f"{v} forgot its votes" for v in self.peers.amnesiacs]

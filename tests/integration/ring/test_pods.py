@@ -20,7 +20,7 @@ import pytest
 
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 
-from .conftest import until
+from .conftest import bazaar, until
 
 TOKEN = "the-token-of-this-ring"
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
@@ -38,7 +38,14 @@ class Pods:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(
-        self, pod: int, *, peers: int = 3, ring: str = "ring-a", at: int = -1
+        self,
+        pod: int,
+        *,
+        peers: int = 3,
+        ring: str = "ring-a",
+        at: int = -1,
+        keep: bool = False,
+        **more: Any,
     ) -> subprocess.Popen[bytes]:
         """Start a pod; `at`: on another host than where the others look for it."""
         volume = self.folder / f"data-{pod}"
@@ -49,6 +56,7 @@ class Pods:
             peers=peers,
             ring=ring,
             volume=str(volume / "peer"),
+            archive=str(volume / f"archive-{ring}") if keep else "",
             log=str(self.folder / f"{pod}.log"),
             host=host,
             hosts=self.net + ".{}",
@@ -56,6 +64,7 @@ class Pods:
             peer_port_offset=1,
             token=TOKEN,
             reserve_bytes=1 << 20,
+            **more,
         )
         command = [sys.executable, "-m", "bazaar_peer.runtime.process", encode_settings(settings)]
         self.processes.append(subprocess.Popen(command))
@@ -65,10 +74,19 @@ class Pods:
         return self.ask(pod, path)[1]
 
     def ask(
-        self, pod: int, path: str, body: object = None, token: str = TOKEN
+        self,
+        pod: int,
+        path: str,
+        body: object = None,
+        token: str = TOKEN,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Return status and JSON of an answer; 0 if there is none."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {token}",
+            **(headers or {}),
+        }
         data = None if body is None else json.dumps(body).encode()
         url = f"http://{self.net}.{pod}:8600{path}"
         try:
@@ -93,10 +111,10 @@ class Pods:
         seen = self.get(pod)
         return bool(seen.get("voter") and seen.get("trader", -1) >= 0 and seen.get("ready"))
 
-    def make(self, peers: int) -> None:
+    def make(self, peers: int, *, keep: bool = False) -> None:
         """Start a ring as an operator does."""
         for pod in range(peers):
-            self.start(pod, peers=peers)
+            self.start(pod, peers=peers, keep=keep)
         for pod in range(peers):
             assert self.format(pod, self.volume(pod)) == 200
         for pod in range(peers):
@@ -203,3 +221,119 @@ def test_volume_of_another_ring_says_how_to_go_on_with_it(pods: Pods) -> None:
     assert second.wait(30) == 0
     pods.start(0, peers=1, ring="ring-a")
     until(lambda: pods.votes(0), "the ring goes on where it was")
+
+
+def _killed(pods: Pods) -> None:
+    for process in pods.processes:
+        process.kill()
+        process.wait()
+
+
+def _lose(pods: Pods, *who: int) -> None:
+    for pod in who:
+        (pods.folder / f"data-{pod}").rename(pods.folder / f"lost-{pod}")
+
+
+def _bought(pods: Pods, pod: int, key: str) -> dict[str, Any]:
+    headers = {"Idempotency-Key": key, "Bazaar-Client": "ann"}
+    status, found = pods.ask(pod, "/v1/orders", {"item": "salt", "quantity": 1}, headers=headers)
+    assert status == 200, found
+    return found
+
+
+B: dict[str, Any] = {"ring": "ring-b", "former": ("ring-a",)}
+
+
+def test_ring_that_lost_a_majority_goes_on_with_what_the_named_peer_has(pods: Pods) -> None:
+    """R14: a new ring in place of the survivor's volume; it grows by empty ones."""
+    pods.make(3, keep=True)
+    assert pods.ask(1, "/v1/deposits", {"item": "salt", "quantity": 9, "price": 1})[0] == 200
+    answered = [_bought(pods, pod, f"k{pod}") for pod in range(3)]
+    until(
+        lambda: pods.get(1).get("applied_index", 0) >= max(a["index"] for a in answered),
+        "peer 1 has them all",
+    )
+    end = pods.get(1)["last_epoch"], pods.get(1)["last_index"]
+    _killed(pods)
+    _lose(pods, 0, 2)
+
+    pods.start(0, keep=True, **B)
+    pods.start(2, keep=True, **B)
+    assert pods.format(0, pods.volume(0), ring="ring-b") == 409, "the ring has a history"
+    pods.start(1, keep=True, **B, recovers="ring-a")
+    for pod in range(3):
+        until(lambda p=pod: pods.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+
+    seen = pods.get(1)
+    assert (seen["ring"], seen["incarnation"], seen["size"]) == ("ring-b", 1, 3)
+    assert (seen["last_epoch"], seen["last_index"]) > end
+    assert [_bought(pods, 2 - pod, f"k{pod}") for pod in range(3)] == answered
+    assert _bought(pods, 0, "after")["index"] > max(a["index"] for a in answered)
+    stock = pods.get(2, "/v1/stock?consistency=linearizable")
+    assert stock["items"]["salt"]["on_offer"] == 9 - 4
+    assert (pods.folder / "data-1/peer/set-aside/ring-a/identity").exists()
+    _audited(pods, "ann k0", "ann after", "ann of-the-former-ring")
+
+
+def _audited(pods: Pods, *keys: str) -> None:
+    """The history is executed from the recovered state on; older keys nobody here can tell of."""
+    listed, token = pods.folder / "listed", pods.folder / "token"
+    listed.write_text("".join(f"{key}\n" for key in keys))
+    token.write_text(TOKEN)
+    urls = [word for i in range(3) for word in ("--url", f"http://{pods.net}.{i}:8600")]
+    audit = bazaar("verify", *urls, "--token-file", token, "--acknowledged", listed)
+    said = " ".join(audit.stdout.split())
+    assert (audit.returncode, audit.stdout.splitlines()[-1]) == (0, "no violation found"), audit
+    assert "recovered at index" in said
+    assert "1 acknowledged keys are in no journal here" in said
+
+
+def test_former_volume_stays_until_the_next_ring_has_let_its_peer_in(pods: Pods) -> None:
+    """Peer 2 survived, too: if nothing came of the recovery its volume would be wanted."""
+    pods.make(3)
+    _killed(pods)
+    _lose(pods, 0)
+    volume = pods.folder / "data-2/peer"
+    pods.start(2, **B)
+    until(lambda: pods.get(2).get("state") == "former", "it waits")
+
+    seen = pods.get(2)
+    assert (seen["ring"], seen["found"], pods.ask(2, "/readyz")[0]) == ("ring-b", "ring-a", 503)
+    assert seen["last_index"] >= 2
+    assert not (volume / "set-aside").exists()
+    pods.start(1, **B, recovers="ring-a")
+    until(lambda: pods.votes(2), "pod 2 votes")
+    assert (volume / "set-aside/ring-a/identity").exists()
+    assert pods.get(2)["incarnation"] == 2, "no life that was, nor the one that kept its place"
+
+
+def test_no_ring_is_made_of_a_damaged_volume(pods: Pods) -> None:
+    """D2: what it acknowledged may be gone; a person names another peer."""
+    pods.make(3)
+    _killed(pods)
+    mark = pods.folder / "data-1/peer/mark"
+    mark.write_bytes(b"\xff" + mark.read_bytes()[1:])
+
+    pods.start(1, **B, recovers="ring-a")
+    until(lambda: pods.get(1).get("state") == "damaged", "it says so")
+
+    seen = pods.get(1)
+    assert "ring ring-b cannot be made of its volume" in seen["why"]
+    assert "spec.storage.recoverFrom" in seen["why"]
+    assert (pods.folder / "data-1/peer/identity").exists()
+
+
+def test_pod_of_the_former_ring_is_no_member_of_the_next(pods: Pods) -> None:
+    """A pod that was not restarted yet: it reaches nobody's majority, and disturbs nobody."""
+    pods.make(3)
+    _killed(pods)
+    _lose(pods, 0)
+    pods.start(2)
+    pods.start(1, **B, recovers="ring-a")
+    until(lambda: pods.votes(1), "pod 1 votes")
+    pods.start(0, **B)
+    until(lambda: pods.votes(0), "pod 0 votes")
+
+    seen = pods.get(2)
+    assert (seen["state"], seen["ring"], seen["trader"]) == ("serving", "ring-a", -1)
+    assert {m["id"]: m["voter"] for m in pods.get(1)["members"]} == {0: True, 1: True, 2: False}

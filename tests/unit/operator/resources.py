@@ -50,6 +50,7 @@ EVERYTHING: dict[str, Any] = {
         "className": "fast",
         "retentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"},
         "adoptRing": "an-older-ring",
+        "recoverFrom": {"ring": "the-present-ring", "peer": 2},
     },
     "resources": {"requests": {"cpu": 1}, "limits": {}},
     "scheduling": {

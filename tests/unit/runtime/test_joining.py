@@ -73,7 +73,7 @@ async def asks_for(settings: ProcessSettings, *members: object, seconds: float =
     """Let a volume ask a ring of these members for a while; return what it asked for."""
     async with ring(*members) as (url, asked):
         name = name_of_volume(Path(settings.volume))
-        asks = joining._Asks(settings, Waiting(settings), name, "")
+        asks = joining._Asks(settings, Waiting(settings), name, joining.NOTHING)
         asks.urls = [url]
         try:
             await asyncio.wait_for(asks.run(), seconds)
@@ -135,7 +135,7 @@ async def test_who_answered_is_asked_first_the_next_time(tmp_path: Path) -> None
     settings = pod(tmp_path)
     lost = member(0, incarnation=1, volume="lost")
     async with ring(lost, member(1)) as (url, asked):
-        asks = joining._Asks(settings, Waiting(settings), name_of_volume(tmp_path), "")
+        asks = joining._Asks(settings, Waiting(settings), name_of_volume(tmp_path), joining.NOTHING)
         asks.urls = ["http://127.0.0.1:1", url, "http://127.0.0.1:2"]
 
         async with aiohttp.ClientSession() as http:
@@ -149,7 +149,7 @@ async def test_volume_that_is_formatted_waits_for_no_answer(tmp_path: Path) -> N
     settings = pod(tmp_path)
     async with silence() as (url, came):
         waiting = Waiting(settings)
-        asks = joining._Asks(settings, waiting, name_of_volume(tmp_path), "")
+        asks = joining._Asks(settings, waiting, name_of_volume(tmp_path), joining.NOTHING)
         asks.urls = [url]
         running = asyncio.create_task(asks.run())
         await came.wait()
@@ -162,7 +162,7 @@ async def test_volume_that_is_formatted_waits_for_no_answer(tmp_path: Path) -> N
 def test_first_peer_of_a_ring_that_grew_asks_those_that_came_later(tmp_path: Path) -> None:
     settings = pod(tmp_path, peers=1)
 
-    assert joining._Asks(settings, Waiting(settings), "v", "").urls
+    assert joining._Asks(settings, Waiting(settings), "v", joining.NOTHING).urls
 
 
 async def test_endless_answer_is_not_read() -> None:

@@ -81,6 +81,8 @@ def test_token_that_is_none_is_refused_and_not_repeated(folder: Path, token: str
         ({"heartbeat": {"intervalMs": 1}}, "$.heartbeat.intervalMs"),
         ({"market": {"items": []}}, "$.market.items"),
         ({"checkpoint": {"entries": 1}}, "$.checkpoint.entries"),
+        ({"former": ["no ring"]}, "$.former[0]"),
+        ({"recoverFrom": {"ring": "r-0", "peer": -1}}, "$.recoverFrom.peer"),
         ({"peerz": 3}, "peerz"),
     ],
 )
@@ -95,3 +97,28 @@ def test_roles_that_are_none_are_named(folder: Path) -> None:
     (folder / "ring.json").write_text(json.dumps(ring))
 
     assert wrong(folder).startswith("market.roles: ")
+
+
+@pytest.mark.parametrize(("peer", "recovers"), [(1, "r-0"), (2, "")])
+def test_ring_is_made_of_the_named_peers_volume_and_of_no_other(
+    folder: Path, peer: int, recovers: str
+) -> None:
+    more = {"former": ["r-0"], "recoverFrom": {"ring": "r-0", "peer": peer}}
+    (folder / "ring.json").write_text(json.dumps({**RING, **more}))
+
+    found = settings(folder)
+
+    assert (found.former, found.recovers) == (("r-0",), recovers)
+
+
+def test_archive_of_a_former_ring_is_left_alone(folder: Path) -> None:
+    """Its lives and segments have the numbers that the next ring's will have."""
+    kept = {"checkpoint": {"keepJournal": True}}
+    (folder / "ring.json").write_text(json.dumps({**RING, **kept}))
+    before = settings(folder).archive
+    (folder / "ring.json").write_text(json.dumps({**RING, **kept, "former": ["r-0"]}))
+
+    assert (before, settings(folder).archive) == (
+        str(folder / "archive"),
+        str(folder / "archive-r-1"),
+    )
