@@ -45,7 +45,7 @@ def _holds_together(world: World, hub: PeerId, reached: set[PeerId]) -> bool:
     counted = _counted(world)
     sure = reached.intersection(*counted)
     every = counted | _on_the_way(world, counted)
-    return all(hub in voters and quorum.reached(voters, sure) for voters in every)
+    return hub in sure and all(hub in v and quorum.reached(v, sure) for v in every)
 
 
 def _counted(world: World) -> set[tuple[PeerId, ...]]:
@@ -58,7 +58,7 @@ def _counted(world: World) -> set[tuple[PeerId, ...]]:
 def _on_the_way(world: World, counted: set[tuple[PeerId, ...]]) -> set[tuple[PeerId, ...]]:
     """Return the voters that are left as the ring goes down to the wish."""
     size = world.joining.lowest()
-    largest = max(ordinal_of(voter) for voters in counted for voter in voters)
+    largest = max((ordinal_of(voter) for voters in counted for voter in voters), default=-1)
     return {
         tuple(voter for voter in voters if ordinal_of(voter) < left)
         for voters in counted
