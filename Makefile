@@ -56,11 +56,14 @@ e2e: setup ## drills on a kind cluster, three of a kind; needs docker, kind, kub
 e2e-full: setup ## the same, a hundred of a kind: takes hours
 	E2E_FULL=1 $(E2E)
 
+# Nothing is imported from the current folder unless it is said so.
+BENCH := PYTHONPATH=$(CURDIR) $(BIN)/python -m bench
+
 bench: $(VENV)/.bench ## goals and figures, about six minutes
-	$(BIN)/python -m bench
+	$(BENCH)
 
 bench-long: $(VENV)/.bench ## also a million trades and a thousand kills
-	$(BIN)/python -m bench --long
+	$(BENCH) --long
 
 image: ## the one image of operator, peers and command line
 	docker build $(DOCKER_BUILD_FLAGS) --tag $(IMAGE) .
