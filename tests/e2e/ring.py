@@ -104,6 +104,14 @@ class Ring:
             if end["conditions"].get("ready", True)
         }
 
+    def traded(self, *words: object) -> dict[str, Any]:
+        """Trade inside the first pod; return the outcome."""
+        command = ("bazaar", *words, "--json", "--url", "http://127.0.0.1:8600")
+        told = self.kubectl("exec", f"{self.name}-0", "-c", "peer", "--", *command)
+        found = json.loads(told)
+        assert isinstance(found, dict)
+        return found
+
     # ---- as its peers see it
 
     def peer(self, ordinal: int) -> dict[str, Any] | None:

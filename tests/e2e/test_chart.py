@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -57,7 +56,7 @@ def test_reinstalled_release_gets_its_former_volumes_by_name_only(
         ring.wait_settled()
         until(lambda: ring.status().get("history") or None, "the status knows of the history")
         former = ring.status()["ringId"]
-        lot = traded(ring, "sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
+        lot = ring.traded("sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
 
         cluster.helm("uninstall", "shop", "-n", namespace)
         until(lambda: not ring.pods() or None, "the pods are gone", 120)
@@ -71,16 +70,8 @@ def test_reinstalled_release_gets_its_former_volumes_by_name_only(
         assert len(claims) == 3
         assert former in refused
         assert ring.status()["ringId"] == former
-        assert traded(ring, "withdraw", lot, 7)["outcome"] == "withdrawn"
+        assert ring.traded("withdraw", lot, 7)["outcome"] == "withdrawn"
         cluster.helm("uninstall", "shop", "-n", namespace)
-
-
-def traded(ring: Ring, *words: object) -> dict[str, Any]:
-    """Trade inside a pod; return the outcome."""
-    command = ("bazaar", *words, "--json", "--url", "http://127.0.0.1:8600")
-    found = json.loads(ring.kubectl("exec", "shop-0", "-c", "peer", "--", *command))
-    assert isinstance(found, dict)
-    return found
 
 
 def how_to_adopt(ring: Ring) -> str | None:

@@ -42,9 +42,7 @@ def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures
 def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRing) -> None:
     """R14: a person names the survivor; whoever has no whole volume is refused."""
     ring = make_ring(peers=3)
-    load = Load(ring.cluster, ring.namespace, ring.name)
-    load.start()
-    load.stop()
+    lot = ring.traded("sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
     named = int(ring.wait_settled()["ordinal"])  # the trader has all that was acknowledged
     former, lost = ring.status()["ringId"], [i for i in range(3) if i != named]
     ring.kubectl("delete", "pvc", *(f"data-shop-{i}" for i in lost), "--wait=false")
@@ -64,6 +62,10 @@ def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRi
     assert ring.condition("Accepted")["status"] == "True"
     events = ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
     assert events.count("RingRecovered") == 1
+    assert ring.traded("withdraw", lot, 7)["outcome"] == "withdrawn"
+    load = Load(ring.cluster, ring.namespace, ring.name)
+    load.start()
+    load.stop()
     code, said = load.verify()
     assert code == 0, said
     assert "recovered at index" in " ".join(said.split())

@@ -61,9 +61,9 @@ def audit(
         replay.begin(origin)
     replay.run(line, histories)
     if keys is not None:
-        untold = origin is not None and origin.former is None
-        before = set(keys_before(origin)) if origin else set()
-        check_acknowledged(keys, replay, None if untold else before, report)
+        if origin is not None and origin.former is None:
+            report.counted.append("keys that only the former ring's journals have count as missing")
+        check_acknowledged(keys, replay, set(keys_before(origin)) if origin else set(), report)
     replay.count(report)
 
 
