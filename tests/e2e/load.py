@@ -15,7 +15,7 @@ RATE = float(os.environ.get("E2E_RATE", "40"))
 GAP_MS = 50
 SECONDS_MAX = 6 * 3600
 SCRIPT = """
-cd /work
+cd /load
 bazaar load --url "$URL" --rate "$RATE" --seconds "$SECONDS" --gap-ms "$GAP_MS" \
   --acknowledged acknowledged >result.json 2>progress &
 echo $! >pid
@@ -42,15 +42,15 @@ class Load:
         until(self._orders, "the load's orders are taken")
 
     def _orders(self) -> bool:
-        done = attempt(*self._exec("wc", "-l", "/work/acknowledged"), env=self.cluster.env)
+        done = attempt(*self._exec("wc", "-l", "/load/acknowledged"), env=self.cluster.env)
         return done.returncode == 0 and int(done.stdout.split()[0]) > 2 * self.rate
 
     def stop(self) -> dict[str, Any]:
         """End the orders and return what came of them."""
-        self._kubectl("exec", self.pod, "--", "sh", "-c", "kill -TERM $(cat /work/pid)")
-        ended = ("exec", self.pod, "--", "sh", "-c", "test -e /work/ended && echo yes || true")
+        self._kubectl("exec", self.pod, "--", "sh", "-c", "kill -TERM $(cat /load/pid)")
+        ended = ("exec", self.pod, "--", "sh", "-c", "test -e /load/ended && echo yes || true")
         until(lambda: self._kubectl(*ended).strip(), "the load ends", 60)
-        found = json.loads(self._kubectl("exec", self.pod, "--", "cat", "/work/result.json"))
+        found = json.loads(self._kubectl("exec", self.pod, "--", "cat", "/load/result.json"))
         assert isinstance(found, dict)
         return found
 
@@ -58,7 +58,7 @@ class Load:
         """Audit the running ring against what was acknowledged."""
         words = (
             *("bazaar", "verify", "--url", f"http://{self.bazaar}-client:8600"),
-            *("--token-file", "/etc/bazaar-admin/token", "--acknowledged", "/work/acknowledged"),
+            *("--token-file", "/etc/bazaar-admin/token", "--acknowledged", "/load/acknowledged"),
         )
         done = attempt(*self._exec(*words), env=self.cluster.env, seconds=900)
         return done.returncode, done.stdout + done.stderr
@@ -82,7 +82,7 @@ class Load:
             "command": ["sh", "-c", SCRIPT],
             "env": [{"name": name, "value": value} for name, value in env.items()],
             "volumeMounts": [
-                {"name": "work", "mountPath": "/work"},
+                {"name": "load", "mountPath": "/load"},
                 {"name": "tmp", "mountPath": "/tmp"},
                 {"name": "admin", "mountPath": "/etc/bazaar-admin", "readOnly": True},
             ],
@@ -105,7 +105,7 @@ class Load:
             },
             "containers": [container],
             "volumes": [
-                {"name": "work", "emptyDir": {}},
+                {"name": "load", "emptyDir": {}},
                 {"name": "tmp", "emptyDir": {}},
                 {"name": "admin", "secret": {"secretName": f"{self.bazaar}-admin"}},
             ],
