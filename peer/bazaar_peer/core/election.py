@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.nominator import TALLY_MAX, Nominator
-from bazaar_peer.core.polls import NEVER
 from bazaar_peer.core.standing import standing_of
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role, ordinal_of
+from bazaar_peer.core.types import NEVER, NOBODY, Nanos, PeerId, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer

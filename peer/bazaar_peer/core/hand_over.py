@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.effects import Left
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role, ordinal_of
+from bazaar_peer.core.types import NEVER, NOBODY, Nanos, PeerId, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
     from bazaar_peer.core.trader import Trader
 
-NEVER: Nanos = 1 << 62
 PREFERRED_MAX = 8
 
 

@@ -15,7 +15,7 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.outstanding import Outstanding
-from bazaar_peer.core.types import MS, NOBODY, Nanos, PeerId, Role, name_of
+from bazaar_peer.core.types import MS, NEVER, NOBODY, Nanos, PeerId, Role, name_of
 from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import Waiting, digest_of
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SCAN: Nanos = 50 * MS
 """Deadlines and missing answers are looked for this often."""
-NEVER: Nanos = 1 << 62
 
 
 class Ingress(Outstanding):

@@ -14,9 +14,9 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.polls import NEVER, Polls
+from bazaar_peer.core.polls import Polls
 from bazaar_peer.core.standing import ranked
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+from bazaar_peer.core.types import NEVER, NOBODY, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer

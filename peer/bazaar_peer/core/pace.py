@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bazaar_peer.core.types import Nanos, PeerId
+from bazaar_peer.core.types import NEVER, Nanos, PeerId
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
 
-NEVER: Nanos = 1 << 62
 RESTS = 3
 """A learner rests so many times as long as its last piece took, a heartbeat interval at most."""
 

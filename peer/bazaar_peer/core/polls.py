@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core import quorum
 from bazaar_peer.core.standing import standing_of, unable
-from bazaar_peer.core.types import Nanos, PeerId, Role, ordinal_of
+from bazaar_peer.core.types import NEVER, Nanos, PeerId, Role, ordinal_of
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
 
-NEVER: Nanos = 1 << 62
 POLL_STEPS = 2
 """A poll lasts a step, and another one at most if a higher id asks, too (N4)."""
 LEFT_OUT = 2

@@ -25,6 +25,8 @@ Position: TypeAlias = tuple[int, int]
 
 MS: Nanos = 1_000_000
 SECOND: Nanos = 1000 * MS
+NEVER: Nanos = 1 << 62
+"""A deadline that does not come."""
 EPOCH_MAX = 1 << 62
 """No ring comes near it: who says more is not believed, or nobody could stand any more."""
 NOBODY = PeerId(-1)

@@ -26,7 +26,7 @@ from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.types import SECOND, Nanos, PeerId, incarnation_of, name_of
+from bazaar_peer.core.types import NEVER, SECOND, Nanos, PeerId, incarnation_of, name_of
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
 
@@ -40,9 +40,6 @@ EXIT_REMOVED = 76
 """This life is no member any more, or the ring has no place for this peer."""
 FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
 """Notes that may come with every batch: counted, not logged."""
-FAR: Nanos = 1 << 62
-
-
 LIVES = ("initiator", "lost", "nominee", "peer", "second", "successor", "to", "trader", "wish")
 """Fields of notes that name a life."""
 
@@ -98,7 +95,7 @@ class Driver:
         self._inbox: list[Event] = []
         self._scheduled = False
         self._halted = False
-        self._armed = FAR
+        self._armed = NEVER
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, asyncio.Future[fx.Reply | fx.ReadReady]] = {}
         self.new_request = count(1).__next__
@@ -198,7 +195,7 @@ class Driver:
         self._timer = self.loop.call_later(delay_ms / 1000, self._expired)
 
     def _expired(self) -> None:
-        self._timer, self._armed = None, FAR
+        self._timer, self._armed = None, NEVER
         now, deadline = self.now(), self._peer.next_deadline()
         if now < deadline:
             self._arm(deadline, now)

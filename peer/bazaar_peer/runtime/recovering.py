@@ -34,10 +34,10 @@ from bazaar_peer.runtime.salvage import (
     next_members,
     write_volume,
 )
-from bazaar_peer.runtime.set_aside import set_aside
+from bazaar_peer.runtime.set_aside import RECOVERED, set_aside
 from bazaar_peer.runtime.volume import Identity
 
-BUILDING, WHOLE = "recovering", "recovered"
+BUILDING, WHOLE = "recovering", RECOVERED
 SEAL = "identity"
 
 

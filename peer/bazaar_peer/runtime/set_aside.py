@@ -16,7 +16,8 @@ from bazaar_peer.runtime.files import Files, place_file, unused
 
 FOLDER = "set-aside"
 FLAG = "leaving"
-KEPT = {FOLDER, FLAG, "lock", "asks", "recovered"}
+RECOVERED = "recovered"
+KEPT = {FOLDER, FLAG, "lock", "asks", RECOVERED}
 """What stays: the lock is held, the name by which the next volume asks is its own, and so is what
 a recovery made (recovering.py)."""
 

@@ -20,10 +20,10 @@ from bazaar_peer.core.events import Command, Event, Read
 from bazaar_peer.core.journal import Journal
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.records import JOIN, SET_SIZE
-from bazaar_peer.core.types import Limits, Nanos, PeerId
+from bazaar_peer.core.types import NEVER, Limits, Nanos, PeerId
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.client_port import ClientPort, make_app
-from bazaar_peer.runtime.driver import FAR, Driver
+from bazaar_peer.runtime.driver import Driver
 from bazaar_peer.runtime.settings import ProcessSettings
 
 OPENED = b'{"outcome":"opened","session":2}'
@@ -59,7 +59,7 @@ class StubPeer:
         return True
 
     def next_deadline(self) -> Nanos:
-        return FAR
+        return NEVER
 
     def handle(self, events: Sequence[Event], now: Nanos) -> list[fx.Effect]:
         """Answer every command and read of a turn."""

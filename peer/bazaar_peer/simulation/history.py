@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-NEVER = 1 << 62
+from bazaar_peer.core.types import NEVER
 
 
 class Seen(NamedTuple):

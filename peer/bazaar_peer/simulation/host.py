@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from bazaar_peer.core import events as ev
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import Nanos
+from bazaar_peer.core.types import NEVER, Nanos
 from bazaar_peer.simulation.disk import Volume
-
-NEVER: Nanos = 1 << 62
 
 
 class Host:

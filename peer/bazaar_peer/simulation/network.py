@@ -117,7 +117,7 @@ class Network:
         """Let a pair notice what became of its connection."""
         pair = (min(a, b), max(a, b))
         both = self.world.alive(a) and self.world.alive(b)
-        through = not (self.cut[a][b] or self.cut[b][a])
+        through = self._through(a, b)
         if both and through and pair not in self.joined and self._introduced(a, b):
             self.joined[pair] = True
             self.tell(a, LinkUp(PeerId(b)))
@@ -126,6 +126,9 @@ class Network:
             del self.joined[pair]
             self.tell(a, LinkLost(PeerId(b), refused=False))
             self.tell(b, LinkLost(PeerId(a), refused=False))
+
+    def _through(self, a: int, b: int) -> bool:
+        return not (self.cut[a][b] or self.cut[b][a])
 
     def _introduced(self, a: int, b: int) -> bool:
         """Let two processes say their boots to each other, and remember them."""
@@ -163,8 +166,8 @@ class Network:
         sender = event.sender
         now = max(i for i in world.hosts if ordinal_of(i) == ordinal_of(to))
         core = world.hosts[now].peer
-        through = not (self.cut[sender][now] or self.cut[now][sender])
-        if core is not None and through and world.alive(sender) and core.knows_over(sender):
+        heard = self._through(sender, now) and world.alive(sender)
+        if heard and core is not None and core.knows_over(sender):
             world.reach("told_by_a_later_life")
             life = world.hosts[sender].life
             world.push(world.now + self.latency, sender, life, Outlived())
@@ -185,8 +188,7 @@ class Network:
             pair = (min(peer, other), max(peer, other))
             if pair in self.joined:
                 del self.joined[pair]
-                through = not (self.cut[peer][other] or self.cut[other][peer])
-                if through:
+                if self._through(peer, other):
                     self.tell(other, LinkLost(PeerId(peer), refused=True))
 
     def started(self, peer: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from bazaar_peer.core import effects as ef
 from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
-from bazaar_peer.core.types import MS, SECOND, PeerId
+from bazaar_peer.core.types import MS, NEVER, SECOND, PeerId
 from bazaar_peer.simulation.clients import Clients
 from bazaar_peer.simulation.counter import Add, encode_add
 from bazaar_peer.simulation.host import Host
@@ -61,7 +61,7 @@ class Script:
             if host is None:
                 event()
             elif event is TICK:
-                host.armed = 1 << 62
+                host.armed = NEVER
             elif host.peer is not None and life in {-1, host.life}:
                 world.turn(host, [event])
 

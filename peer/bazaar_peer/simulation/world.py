@@ -18,12 +18,12 @@ from bazaar_peer.core import events as ev
 from bazaar_peer.core import messages as msg
 from bazaar_peer.core.journal import store
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import Nanos, PeerId, Role
+from bazaar_peer.core.types import NEVER, Nanos, PeerId, Role
 from bazaar_peer.simulation.checkers import Checkers
 from bazaar_peer.simulation.dice import Dice
 from bazaar_peer.simulation.disk import Volume
 from bazaar_peer.simulation.disks import Disks
-from bazaar_peer.simulation.host import NEVER, Host
+from bazaar_peer.simulation.host import Host
 from bazaar_peer.simulation.joining import Joining
 from bazaar_peer.simulation.network import Network
 from bazaar_peer.simulation.plan import Plan

@@ -31,6 +31,16 @@ def give_up(world: World, ring: str, peer: int) -> None:
     world.wish(storage={"recoverFrom": {"ring": ring, "peer": peer}})
 
 
+async def given_up(*who: int, maker: int, peers: int = 5) -> tuple[World, str, Operator]:
+    """A ring that lost these volumes, stopped at the step that gives it up for the maker's."""
+    world, ring = await lost(*who, peers=peers)
+    give_up(world, ring, maker)
+    operator = Operator(world)
+    while world.status["ringId"] == ring:
+        await operator.once()
+    return world, ring, operator
+
+
 def accepted(world: World) -> Object:
     found: Object = next(c for c in world.status["conditions"] if c["type"] == "Accepted")
     return found
@@ -87,11 +97,7 @@ async def test_wish_that_stays_has_no_effect_twice() -> None:
 
 async def test_wish_that_changes_later_names_no_other_maker() -> None:
     """Two peers that make a ring of one id are two rings that take each other for their own."""
-    world, ring = await lost(0, 1, 2, peers=5)
-    give_up(world, ring, 4)
-    operator = Operator(world)
-    while world.status["ringId"] == ring:
-        await operator.once()
+    world, ring, operator = await given_up(0, 1, 2, maker=4)
     give_up(world, ring, 3)
 
     await operator.settle()
@@ -159,11 +165,7 @@ async def test_peer_without_a_whole_volume_is_refused(peer: int) -> None:
 
 async def test_next_ring_that_never_came_to_be_is_given_up_for_another_survivor() -> None:
     """The named volume is lost before a ring was made of it; the other one was kept until then."""
-    world, ring = await lost(0, 1, 2, peers=5)
-    give_up(world, ring, 4)
-    operator = Operator(world)
-    while world.status["ringId"] == ring:
-        await operator.once()
+    world, ring, operator = await given_up(0, 1, 2, maker=4)
     world.lose_volume(4)
     await operator.settle()
     second = world.status["ringId"]

@@ -30,6 +30,7 @@ import pytest
 from bazaar_peer.runtime.logs import parse
 from bench.buyers import Buyers
 from bench.rig import Ring, ring
+from tests.integration.ring.killer import Killer
 
 T = TypeVar("T")
 DEADLINE_S = 40.0
@@ -233,6 +234,12 @@ def start(folder: Path) -> Iterator[StartRing]:
             return rig
 
         yield begin
+
+
+@pytest.fixture(scope="session")
+def killer() -> Killer:
+    """Audit hooks stay for ever, so there is one."""
+    return Killer()
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +57,7 @@ from tests.integration.ring.conftest import (
     trader_of,
     until,
 )
+from tests.integration.ring.killer import Killed, Killer
 
 SMALL = Layout(segment_bytes=64 * 1024, reserve_bytes=0)
 
@@ -459,41 +458,6 @@ def _trade_and_prune(folder: RingFolder, peer: int) -> None:
 
 
 # ---- interruptions
-
-
-class Killed(BaseException):
-    """Whoever is interrupted cleans nothing up."""
-
-
-CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
-
-
-class Killer:
-    """Ends a run at its n-th change of the file system, as Python's own audit events tell them."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        sys.addaudithook(self._see)
-
-    def _see(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.left and event in CHANGES:
-            self.left -= 1
-            if not self.left:
-                raise Killed(event, args)
-
-    @contextmanager
-    def at(self, nth: int) -> Iterator[None]:
-        self.left = nth
-        try:
-            yield
-        finally:
-            self.left = 0
-
-
-@pytest.fixture(scope="module")
-def killer() -> Killer:
-    """Audit hooks stay for ever, so there is one."""
-    return Killer()
 
 
 @pytest.mark.long

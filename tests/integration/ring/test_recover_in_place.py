@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,6 +25,7 @@ from bazaar_peer.runtime.recovering import end_in, finish_recovering, recover_in
 from bazaar_peer.runtime.salvage import Beginning, executed, write_volume
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
+from tests.integration.ring.killer import Killed, Killer
 
 OLD, NEW, ME = "ring-1", "ring-1.r1", 2
 SMALL = Layout(segment_bytes=64 * 1024, reserve_bytes=0)
@@ -146,41 +144,6 @@ def test_volume_in_use_is_left_alone(path: Path) -> None:
 
 
 # ---- interruptions
-
-
-class Killed(BaseException):
-    """Whoever is interrupted cleans nothing up."""
-
-
-CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
-
-
-class Killer:
-    """Ends a run at its n-th change of the file system, as Python's own audit events tell them."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        sys.addaudithook(self._see)
-
-    def _see(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.left and event in CHANGES:
-            self.left -= 1
-            if not self.left:
-                raise Killed(event, args)
-
-    @contextmanager
-    def at(self, nth: int) -> Iterator[None]:
-        self.left = nth
-        try:
-            yield
-        finally:
-            self.left = 0
-
-
-@pytest.fixture(scope="module")
-def killer() -> Killer:
-    """Audit hooks stay for ever, so there is one."""
-    return Killer()
 
 
 class Stopping(Quick):

@@ -12,8 +12,9 @@ import pytest
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import CheckpointSaved, Command, DiskDone, Event, Installed, Tick
 from bazaar_peer.core.records import Stored
+from bazaar_peer.core.types import NEVER
 from bazaar_peer.runtime import disk_queue
-from bazaar_peer.runtime.driver import EXIT_HALTED, FAR, STALL, Busy, Driver
+from bazaar_peer.runtime.driver import EXIT_HALTED, STALL, Busy, Driver
 from bazaar_peer.runtime.files import DiskFull
 
 HARD = fx.Hard()
@@ -26,7 +27,7 @@ class Core:
         self.is_trader = False
         self.turns: list[list[Event]] = []
         self.todo: list[list[fx.Effect]] = []
-        self.deadline = FAR
+        self.deadline = NEVER
 
     def handle(self, events: Sequence[Event], now: int) -> list[fx.Effect]:
         self.turns.append(list(events))
@@ -268,7 +269,7 @@ async def test_a_deadline_ticks_once_it_is_reached(run: Run) -> None:
     await run.until(lambda: run.core.turns)
 
     assert run.driver.now() >= run.core.deadline
-    run.core.deadline = FAR
+    run.core.deadline = NEVER
 
 
 async def test_more_requests_than_fit_are_busy(run: Run) -> None:

@@ -15,10 +15,10 @@ from bazaar_peer.core.hand_over import HandOver
 from bazaar_peer.core.nominator import Nominator
 from bazaar_peer.core.nominee import Nominee
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.polls import NEVER, Polls
+from bazaar_peer.core.polls import Polls
 from bazaar_peer.core.replication import Replication
 from bazaar_peer.core.trader import Trader
-from bazaar_peer.core.types import Role
+from bazaar_peer.core.types import NEVER, Role
 from bazaar_peer.simulation.plants.registry import Patch, plant
 
 
