@@ -14,6 +14,8 @@ from tests.e2e.nodes import Node
 from tests.e2e.tools import until
 
 GROUP, VERSION, PLURAL = "bazaar.dev", "v1alpha1", "bazaars"
+PRICELESS = 10**9
+"""Nobody buys at such a price: the lot stays as it is."""
 LAG_MAX = 500
 """Entries; so far behind the trader a peer has caught up, under a load."""
 

@@ -11,7 +11,7 @@ import yaml
 from tests.e2e.cluster import CHART, REPOSITORY, TAG, Cluster
 from tests.e2e.conftest import SYSTEM
 from tests.e2e.release import Release
-from tests.e2e.ring import Ring
+from tests.e2e.ring import PRICELESS, Ring
 from tests.e2e.tools import until
 
 CRD = "bazaars.bazaar.dev"
@@ -56,7 +56,7 @@ def test_reinstalled_release_gets_its_former_volumes_by_name_only(
         ring.wait_settled()
         until(lambda: ring.status().get("history") or None, "the status knows of the history")
         former = ring.status()["ringId"]
-        lot = ring.traded("sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
+        lot = ring.traded("sell", "salt", 7, "--price", PRICELESS)["lot"]
 
         cluster.helm("uninstall", "shop", "-n", namespace)
         until(lambda: not ring.pods() or None, "the pods are gone", 120)

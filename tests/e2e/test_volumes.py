@@ -10,7 +10,7 @@ from tests.e2e.drills import drilling
 from tests.e2e.figures import Figures
 from tests.e2e.load import Load
 from tests.e2e.release import Release
-from tests.e2e.ring import Ring
+from tests.e2e.ring import PRICELESS, Ring
 from tests.e2e.tools import attempt, until
 
 
@@ -42,7 +42,7 @@ def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures
 def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRing) -> None:
     """R14: a person names the survivor; whoever has no whole volume is refused."""
     ring = make_ring(peers=3)
-    lot = ring.traded("sell", "salt", 7, 10**9)["lot"]  # at a price that nobody pays
+    lot = ring.traded("sell", "salt", 7, "--price", PRICELESS)["lot"]
     named = int(ring.wait_settled()["ordinal"])  # the trader has all that was acknowledged
     former, lost = ring.status()["ringId"], [i for i in range(3) if i != named]
     ring.kubectl("delete", "pvc", *(f"data-shop-{i}" for i in lost), "--wait=false")
