@@ -22,7 +22,7 @@ from bazaar_operator.spec import Bazaar, Member
 APPLIED_HASH = f"{labels.GROUP}/applied-hash"
 """On the StatefulSet: what it was built from, without `replicas`; never a deep comparison."""
 
-VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked"})
+VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked", "full"})
 """States of a process that votes nowhere: to stop it takes nothing from a majority."""
 
 

@@ -25,7 +25,7 @@ from bazaar_operator.observation import (
 )
 from bazaar_operator.spec import RecoveredFrom, Status
 
-UNTOLD = frozenset({"starting", "locked"})
+UNTOLD = frozenset({"starting", "locked", "full"})
 """States of a peer that may be about to serve from a whole volume, or another process does."""
 
 

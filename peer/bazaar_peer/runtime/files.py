@@ -63,6 +63,12 @@ class DiskFull(DiskError):  # noqa: N818
     pass
 
 
+TAKES_SPACE = {
+    "create": "create a file",
+    "reserve": "reserve a file",
+    "make_folder": "make a folder",
+}
+"""Calls that are refused before anything has happened."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -78,8 +84,8 @@ def _call(method: Callable[Concatenate[Files, P], T]) -> Callable[Concatenate[Fi
             self.before(name)
             return method(self, *args, **kwargs)
         except OSError as error:
-            if name in {"create", "reserve"} and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise DiskFull(f"no space to {name} a file: {error}") from error
+            if name in TAKES_SPACE and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise DiskFull(f"no space to {TAKES_SPACE[name]}: {error}") from error
             raise self._end(name, error) from error
 
     return call
@@ -103,6 +109,10 @@ class Files:
             return path.read_bytes()
         except OSError as error:
             raise Damaged(path, f"the file cannot be read ({error.strerror})") from error
+
+    @_call
+    def make_folder(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
 
     @_call
     def create(self, path: Path) -> int:
@@ -168,6 +178,9 @@ class Untouched(Files):
     So a volume is audited as a peer's start would, and stays as it was found. What goes through a
     file that was opened here must not be read back.
     """
+
+    def make_folder(self, path: Path) -> None:
+        """Make nothing."""
 
     def create(self, path: Path) -> int:
         return os.open(os.devnull, os.O_RDWR)

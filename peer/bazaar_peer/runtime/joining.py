@@ -57,7 +57,7 @@ class NotWanted(Exception):  # noqa: N818 - an answer, not a fault
 def name_of_volume(path: Path, files: Files | None = None) -> str:
     """Return the name by which the empty volume asks, made once and durably."""
     files = files or Files()
-    path.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path)
     file = path / "asks"
     if not file.exists():
         os.close(place_file(files, file, secrets.token_hex(16).encode()))

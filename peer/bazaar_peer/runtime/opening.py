@@ -9,7 +9,15 @@ from pathlib import Path
 
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.files import Damaged, Files, Locked, Missing, VolumeError, WrongRing
+from bazaar_peer.runtime.files import (
+    Damaged,
+    DiskFull,
+    Files,
+    Locked,
+    Missing,
+    VolumeError,
+    WrongRing,
+)
 from bazaar_peer.runtime.joining import Lying, join
 from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.recovering import WHOLE, end_in, finish_recovering, recover_in_place
@@ -21,6 +29,7 @@ from bazaar_peer.runtime.waiting import Waiting
 log = logging.getLogger("bazaar.process")
 
 LOCK_RETRY_S = 0.2
+FULL_RETRY_S = 5.0
 FOREIGN_RETRY_S = 5.0
 
 
@@ -29,6 +38,7 @@ async def opened(settings: ProcessSettings, waiting: Waiting) -> tuple[Volume, R
 
     Raises:
         VolumeError: it is another ring's, or another peer's; in a cluster it is waited for.
+        DiskFull: there is no space even to start; in a cluster it is waited for.
         NotWanted: the ring has no place for this peer; in a cluster it is waited for.
     """
     while True:
@@ -47,6 +57,11 @@ async def opened(settings: ProcessSettings, waiting: Waiting) -> tuple[Volume, R
         except Locked as wait:
             waiting.tell("locked", str(wait))
             await asyncio.sleep(LOCK_RETRY_S)
+        except DiskFull as full:
+            if not settings.in_cluster:
+                raise
+            waiting.tell("full", f"its volume is full ({full}): make room on it, or enlarge it")
+            await asyncio.sleep(FULL_RETRY_S)
 
 
 async def _of_another_ring(settings: ProcessSettings, waiting: Waiting, other: WrongRing) -> None:
@@ -113,16 +128,16 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
             finish_recovering(path)
     layout = Layout(reserve_bytes=settings.reserve_bytes)
     volume = Volume.open(path, Identity(settings.ring, settings.me, 0), layout)
-    if settings.archive:
-        volume.archive = archive_place(Path(settings.archive), volume.identity.incarnation)
-        volume.archive.mkdir(parents=True, exist_ok=True)
+    files = Files()
     try:
+        if settings.archive:
+            volume.archive = archive_place(Path(settings.archive), volume.identity.incarnation)
+            files.make_folder(volume.archive)
         recovered = volume.recover()
     except BaseException:
         volume.close()
         raise
     if (path / "asks").exists():  # the name by which it asked, before it had a life
-        files = Files()
         files.remove(path / "asks")
         files.sync_folder(path)
     return volume, recovered

@@ -34,7 +34,7 @@ from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.credential import between_peers
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
-from bazaar_peer.runtime.files import DiskFull, Locked, VolumeError
+from bazaar_peer.runtime.files import DiskError, Locked, VolumeError
 from bazaar_peer.runtime.joining import NotWanted
 from bazaar_peer.runtime.opening import opened
 from bazaar_peer.runtime.set_aside import set_aside
@@ -220,7 +220,7 @@ def main(settings: ProcessSettings) -> int:
     except NotWanted as answer:
         log.info("not_wanted", extra={"fields": {"why": str(answer)}})
         return EXIT_REMOVED
-    except (VolumeError, DiskFull) as wrong:
+    except DiskError as wrong:
         log.critical("not_started", extra={"fields": {"why": str(wrong)}})
         return EXIT_DAMAGED if isinstance(wrong, VolumeError) else EXIT_LOCKED
 

@@ -87,7 +87,7 @@ def _build(path: Path, volume: Volume, ring: str, archive: str, files: Files) ->
     begins = begin(state, members, recovered.hard.promised)
     if archive:
         place = archive_place(Path(archive), incarnation)
-        place.mkdir(parents=True, exist_ok=True)
+        files.make_folder(place)
         keep_origin(place, begins, files)
     identity = Identity(ring, old.ordinal, incarnation, name)
     write_volume(path / BUILDING, identity, begins, files)

@@ -39,10 +39,10 @@ def finish_setting_aside(path: Path, files: Files | None = None) -> None:
 
 
 def _move(path: Path, place: Path, files: Files) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
+    files.make_folder(place)
     for entry in sorted(path.iterdir()):
         if entry.name not in KEPT:
-            entry.rename(place / entry.name)
+            files.rename(entry, place / entry.name)
     files.sync_folder(place)
     files.sync_folder(place.parent)
     files.sync_folder(path)

@@ -74,10 +74,10 @@ def format_volume(
     flag = path / "formatting"
     if holds_data(path):
         raise VolumeError(f"{path}: there is a volume already; it is never formatted again")
-    path.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path)
     os.close(place_file(files, flag, b"unfinished: may be formatted anew\n"))
     for name in ("journal", "checkpoint"):
-        (path / name).mkdir(exist_ok=True)
+        files.make_folder(path / name)
     journal = Journal(files, path / "journal", layout.segment_bytes, Reserve(files, path, 0))
     journal.begin()
     if isinstance(begin, Stored):

@@ -21,6 +21,7 @@ from bazaar_peer.core.types import ORIGIN, Position
 from bazaar_peer.runtime.api_peer import FORMATTED
 from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.credential import TOKEN, authorize_admin
+from bazaar_peer.runtime.files import DiskFull
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.problems import Problem, from_http
 from bazaar_peer.runtime.set_aside import FOLDER
@@ -123,7 +124,10 @@ class Waiting:
         if settings.former or holds_data(path) or (path / FOLDER).exists():
             raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
         first = genesis(settings.ring, settings.peers, settings.commission_bp)
-        format_volume(path, Identity(settings.ring, settings.me, 0, meant.volume), first)
+        try:
+            format_volume(path, Identity(settings.ring, settings.me, 0, meant.volume), first)
+        except DiskFull as full:
+            raise Problem(507, f"the volume is full ({full}): make room on it") from full
         log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": meant.volume}})
         self.formatted.set()
         return web.json_response(FORMATTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.market.commands import Deposit, encode_command
 from bazaar_peer.runtime import opening, recovering
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.files import Damaged, Files, Locked, WrongRing
+from bazaar_peer.runtime.files import TAKES_SPACE, Damaged, DiskFull, Files, Locked, WrongRing
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.opening import open_volume
 from bazaar_peer.runtime.recovering import end_in, finish_recovering, recover_in_place
@@ -176,6 +177,39 @@ def goes_on(path: Path, old: dict[str, bytes]) -> None:
     assert {p.name for p in path.iterdir()} <= {
         "checkpoint", "identity", "journal", "lock", "mark", "reserve", "set-aside", "told"
     }  # fmt: skip
+
+
+class NoSpace(Quick):
+    """From the n-th call that takes space on all are refused."""
+
+    def __init__(self, nth: int) -> None:
+        super().__init__()
+        self.left = nth
+
+    def before(self, name: str) -> None:
+        if name not in TAKES_SPACE:
+            return
+        self.left -= 1
+        if self.left <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_full_disk_at_any_step_costs_nothing(path: Path) -> None:
+    old, fresh = tree(path), path.with_name("fresh")
+    path.rename(fresh)
+    refused = 0
+    while True:
+        shutil.copytree(fresh, path)
+        try:
+            recover_in_place(path, OLD, NEW, ME, files=NoSpace(refused + 1))
+        except DiskFull:
+            refused += 1
+            goes_on(path, old)
+            shutil.rmtree(path)
+        else:
+            break
+
+    assert refused > 10
 
 
 def interrupt_everywhere(path: Path, killer: Killer) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,13 +15,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bazaar_peer.runtime import joining, opening
-from bazaar_peer.runtime.files import Locked
+from bazaar_peer.runtime import joining
+from bazaar_peer.runtime.files import Files
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.joining import join, name_of_volume
-from bazaar_peer.runtime.set_aside import FLAG, FOLDER
 from bazaar_peer.runtime.settings import ProcessSettings
-from bazaar_peer.runtime.volume import Identity, format_volume, lock_folder
+from bazaar_peer.runtime.volume import Identity, format_volume
 from bazaar_peer.runtime.waiting import Waiting
 
 TOKEN = "sixteen characters"
@@ -184,20 +184,6 @@ async def test_endless_answer_is_not_read() -> None:
     await runner.cleanup()
 
 
-def test_second_process_moves_nothing_while_the_first_holds_the_lock(tmp_path: Path) -> None:
-    """K1: deleted by force, the old process may be setting its volume aside."""
-    format_volume(tmp_path, Identity("r", 0, 0, "old"), genesis("r", 3, 0))
-    lock_folder(tmp_path)
-    (tmp_path / FOLDER / "damaged").mkdir(parents=True)
-    (tmp_path / FLAG).write_text("damaged")
-    before = sorted(file.name for file in tmp_path.iterdir())
-
-    with pytest.raises(Locked):
-        opening.open_volume(pod(tmp_path))
-
-    assert sorted(file.name for file in tmp_path.iterdir()) == before
-
-
 def test_two_formats_of_one_life_are_told_apart(tmp_path: Path) -> None:
     made = []
     for place in ("a", "b"):
@@ -270,6 +256,23 @@ async def test_damaged_volume_is_formatted_by_nobody(tmp_path: Path, unused_tcp_
     format_volume(tmp_path, Identity("r", 0, 0, "old"), genesis("r", 3, 0))
 
     assert await orders(pod(tmp_path, port=unused_tcp_port), {}) == [409]
+
+
+async def test_full_volume_is_formatted_once_there_is_room(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pod(tmp_path, port=unused_tcp_port)
+    name_of_volume(tmp_path)
+    monkeypatch.setattr(Files, "before", _no_space)
+    assert await orders(settings, {}) == [507]
+    monkeypatch.undo()
+
+    assert await orders(settings, {}) == [200]
+
+
+def _no_space(_files: Files, name: str) -> None:
+    if name == "reserve":
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 async def test_join_ends_when_the_volume_is_formatted(tmp_path: Path, unused_tcp_port: int) -> None:
