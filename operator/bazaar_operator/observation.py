@@ -238,11 +238,12 @@ class Observation:
     def may_form(self) -> bool:
         """First start: nobody has history, no volume of another ring lies there, enough are heard.
 
-        All volumes are waited for, but not for ever: a pod that cannot be placed must not keep a
-        majority from trading; it joins as a learner when it comes.
+        All volumes are waited for, but not for ever: a pod that cannot be placed, or whose volume
+        has no room, must not keep a majority from trading; it joins as a learner when it comes.
         """
         status = self.bazaar.status
-        genesis = [p for _, p in heard(self.pods) if p.ordinal < status.genesis_peers]
+        first = [p for _, p in heard(self.pods) if p.ordinal < status.genesis_peers]
+        genesis = [peer for peer in first if peer.state != "full"]
         if not self.is_new or not status.ring_id:
             return False
         if any(peer.state not in {"empty", "serving"} for peer in genesis):

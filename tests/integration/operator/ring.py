@@ -21,6 +21,7 @@ class Volume:
     ring: str = ""
     incarnation: int = 0
     retired: bool = False
+    full: bool = False
     lacks: int = 0
     """So many entries at the end of the ring's journal are not on it."""
 
@@ -127,6 +128,8 @@ class Peers:
         return {"last_epoch": epoch, "last_index": epoch * 10 - volume.lacks}
 
     def state(self, mine: Process) -> str:
+        if mine.volume.full:
+            return "full"
         if not mine.volume.ring:
             return "empty"
         if mine.volume.ring in mine.former:

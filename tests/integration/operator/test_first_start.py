@@ -58,6 +58,28 @@ async def test_a_majority_begins_when_a_pod_cannot_be_placed() -> None:
     assert world.status["phase"] == "Running"
 
 
+async def test_a_majority_begins_when_a_volume_is_full_and_it_comes_later() -> None:
+    world = World()
+    world.make(peers=3)
+    operator = Operator(world)
+    while 2 not in world.peers.running:
+        await operator.once()
+        world.tick()
+    volume = world.peers.running[2].volume
+    volume.full = True
+    await operator.settle()
+    world.check()
+    assert sorted(world.ring.voters) == [0, 1, 2]
+    assert world.status["phase"] == "Degraded"
+
+    volume.full = False
+    await operator.settle()
+
+    world.check()
+    assert world.status["phase"] == "Running"
+    assert volume.incarnation == 1
+
+
 async def test_a_volume_lost_before_it_was_formatted_is_not_formatted_again() -> None:
     """Row 79: the recorded volume may have voted, so another one under its ordinal may not."""
     world = World()
