@@ -111,4 +111,6 @@ def _shares(ordered: list[float]) -> dict[str, float]:
 
 
 def _spread(found: dict[str, float], *names: str) -> str:
+    if not any(found.values()):
+        return "–"
     return " · ".join(f"{found[name]:g}" for name in names)
