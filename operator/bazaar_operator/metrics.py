@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
 from itertools import product
 
 from aiohttp import web
@@ -10,6 +12,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     disable_created_metrics,
 )
 from prometheus_client.aiohttp import make_aiohttp_handler
@@ -37,7 +40,7 @@ class Metrics:
         for parts in product(RESULTS, TRIGGERS):
             self.duration.labels(*parts)
             self.reconciles.labels(*parts)
-        ring = ["namespace", "name"]
+        ring = ["namespace", "bazaar"]
         self.success = Gauge(
             f"{PREFIX}_reconcile_last_success_timestamp_seconds", "When one last succeeded",
             ring, registry=of,
@@ -62,6 +65,8 @@ class Metrics:
             f"{PREFIX}_watch_last_event_timestamp_seconds", "When a watch last told something",
             ["kind"], registry=of,
         )  # fmt: skip
+        build = Info(f"{PREFIX}_build", "What runs here", registry=of)
+        build.info({"version": version("bazaar"), "python": platform.python_version()})
 
     def count_request(self, status: int) -> None:
         self.requests.labels(str(status)).inc()
@@ -72,8 +77,8 @@ class Metrics:
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a Bazaar that is gone."""
-        self.success.remove_by_labels({"namespace": namespace, "name": name})
-        self.phase.remove_by_labels({"namespace": namespace, "name": name})
+        self.success.remove_by_labels({"namespace": namespace, "bazaar": name})
+        self.phase.remove_by_labels({"namespace": namespace, "bazaar": name})
 
     async def serve(self, port: int) -> web.AppRunner:
         app = web.Application()

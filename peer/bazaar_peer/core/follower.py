@@ -65,7 +65,7 @@ class Follower:
         elif epoch <= hard.promised:
             peer.send(sender, msg.Refused(hard.promised))
         else:
-            self.grant(epoch, sender)
+            self.grant(epoch, sender, message.transfer)
 
     def refuses_while_hearing(self, transfer: int) -> bool:
         """N3: who hears a trader promises nothing, unless that trader itself hands over."""
@@ -85,14 +85,14 @@ class Follower:
         """Tell whether a trader is heard, or a nominee is getting on with it: no attempt is due."""
         return self.peer.hearing() or self.awaits_copy()
 
-    def grant(self, epoch: int, nominee: PeerId) -> None:
-        """Promise, and answer once that is durable."""
+    def grant(self, epoch: int, nominee: PeerId, transfer: int = 0) -> None:
+        """Promise, and answer once that is durable; `transfer` as in `IWon`."""
         peer = self.peer
         number = peer.promise(epoch, nominee)
         self.quiet_since = peer.now
         peer.nominator.on_promised(nominee)
         self._promised = (number, epoch, nominee, peer.journal.last)
-        peer.note("promised", epoch=epoch, to=nominee)
+        peer.note("promised", epoch=epoch, to=nominee, transfer=transfer)
 
     def answer_promise(self) -> None:
         """Answer the promise once it is durable, unless a higher one was given since (R4)."""

@@ -28,6 +28,7 @@ from bazaar_peer.runtime.credential import TOKEN
 from bazaar_peer.runtime.openapi import document
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +51,11 @@ SHUTDOWN_S = 2.0
 
 
 def make_app(
-    driver: Driver, peer: Peer, settings: ProcessSettings, volume: str = ""
+    driver: Driver,
+    peer: Peer,
+    settings: ProcessSettings,
+    volume: str = "",
+    telemetry: Telemetry | None = None,
 ) -> web.Application:
     """Build the application: every path of openapi.py. `volume`: the own volume's name."""
     commands, events = Commands(driver, peer, settings.ring), Events(peer)
@@ -70,7 +75,8 @@ def make_app(
     app = web.Application(client_max_size=BATCH_BODY_MAX_BYTES)
     app[TOKEN] = settings.token
     streams = [("GET", "/v1/events", events.get), ("GET", "/v1/session", Sessions(commands).get)]
-    described_itself = [("GET", "/openapi.json", openapi)]
+    metrics = (telemetry or Telemetry()).get
+    described_itself = [("GET", "/openapi.json", openapi), ("GET", "/metrics", metrics)]
     for method, path, handler in [
         *routes(commands),
         *reads.routes(),
@@ -174,7 +180,7 @@ class ClientPort:
 
     def __init__(self, app: web.Application, driver: Driver, host: str, port: int) -> None:
         self.host, self.port = host, port
-        self.refused = self.stalls = 0
+        self.stalls = 0
         self._driver = driver
         self._options: dict[str, Any] = {
             "access_log": log,
@@ -213,7 +219,7 @@ class ClientPort:
         server = self._runner.server
         assert server is not None
         if len(server._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - `connections` copies them
-            self.refused += 1
+            self._driver.meter.refused("connections")
             return _Refused()
         return _Connection(self, server, **self._options)
 

@@ -35,6 +35,7 @@ from bazaar_peer.core.effects import (
 )
 from bazaar_peer.core.events import CheckpointSaved, DiskDone, Event, Installed, PartRead
 from bazaar_peer.runtime.files import DiskFull
+from bazaar_peer.telemetry.meter import Unmetered
 
 DiskEffect: TypeAlias = Write | InstallCheckpoint | StorePart | ReadPart | Prune
 WRITES = (WriteHard, WriteRecord, Truncate)
@@ -75,6 +76,7 @@ class _Saving:
         self.abandoned = False
         self.file: CheckpointWriter | None = None
         self.size = 0
+        self.began = time.monotonic()
 
 
 class DiskQueue:
@@ -87,9 +89,10 @@ class DiskQueue:
         *,
         done: Callable[[list[Event]], None],
         failed: Callable[[BaseException], None],
+        meter: Unmetered,
     ) -> None:
         self._store, self._loop = store, loop
-        self._done, self._failed = done, failed
+        self._done, self._failed, self._meter = done, failed, meter
         self._groups: SimpleQueue[list[DiskEffect] | None] = SimpleQueue()
         self._later: deque[Callable[[], None]] = deque()
         self._busy = 0  # groups and steps in the thread, counted in the loop
@@ -97,7 +100,6 @@ class DiskQueue:
         self._saving: _Saving | None = None
         self._stopping = False
         self.syncs = 0
-        self.sync_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="bazaar-disk", daemon=True)
         self._thread.start()
 
@@ -124,14 +126,14 @@ class DiskQueue:
         except DiskFull:
             return False
         took = time.monotonic() - began
-        self._measured(took)
+        self._measured(took, writes)
         if took > SLOW_SYNC_S:
             self._inline_from = began + took + SLOW_FOR_S
         return True
 
-    def _measured(self, seconds: float) -> None:
+    def _measured(self, seconds: float, writes: Sequence[Write]) -> None:
         self.syncs += 1
-        self.sync_seconds += seconds
+        self._meter.synced(seconds, writes)
 
     def save(self, effect: SaveCheckpoint) -> None:
         """Begin a checkpoint; `CheckpointSaved` comes when it is durable."""
@@ -181,6 +183,7 @@ class DiskQueue:
         if self._saving is saving:
             self._saving = None
         if not saving.abandoned:
+            self._meter.saved(time.monotonic() - saving.began, saving.size)
             self._done([CheckpointSaved(saving.effect.epoch, saving.effect.index, saving.size)])
 
     def _abandon(self, saving: _Saving) -> None:
@@ -251,5 +254,5 @@ class DiskQueue:
                     return []
                 time.sleep(FULL_RETRY_S)
             else:
-                self._measured(time.monotonic() - began)
+                self._measured(time.monotonic() - began, writes)
                 return [DiskDone(writes[-1].number)]

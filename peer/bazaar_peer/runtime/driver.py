@@ -17,10 +17,9 @@ import gc
 import logging
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
@@ -29,6 +28,7 @@ from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import NEVER, SECOND, Nanos, PeerId, incarnation_of, name_of
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
+from bazaar_peer.telemetry.meter import Mark, Unmetered
 
 log = logging.getLogger("bazaar.peer")
 
@@ -39,7 +39,7 @@ EXIT_HALTED = 70
 EXIT_REMOVED = 76
 """This life is no member any more, or the ring has no place for this peer."""
 FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
-"""Notes that may come with every batch: counted, not logged."""
+"""Notes that may come with every batch, and are not logged."""
 LIVES = ("initiator", "lost", "nominee", "peer", "second", "successor", "to", "trader", "wish")
 """Fields of notes that name a life."""
 
@@ -64,6 +64,9 @@ class Core(Protocol):
     def is_trader(self) -> bool: ...
 
 
+_Answer: TypeAlias = "asyncio.Future[fx.Reply | fx.ReadReady]"
+
+
 class Busy(Exception):  # noqa: N818 - an answer, not a fault
     """As many requests are under way as this peer takes; nothing was sent."""
 
@@ -77,6 +80,7 @@ class Driver:
         transport: Transport,
         store: Store,
         *,
+        meter: Unmetered | None = None,
         requests_max: int = 8192,
         clock: Callable[[], Nanos] = time.monotonic_ns,
         exit_process: Callable[[int], object] = os._exit,
@@ -84,10 +88,12 @@ class Driver:
         self.loop = asyncio.get_running_loop()
         self.stopped: asyncio.Future[int] = self.loop.create_future()
         """The exit code, once the core has left or halted."""
-        self.counts: Counter[str] = Counter()
-        self.observers: list[Callable[[fx.Note], None]] = []
+        self.meter = meter or Unmetered()
+        self.observers: list[Callable[[fx.Note], None]] = [self.meter.note]
         self.on_stall: Callable[[], None] = lambda: None
-        self.disk = DiskQueue(store, self.loop, done=self._submit_all, failed=self._disk_failed)
+        self.disk = DiskQueue(
+            store, self.loop, done=self._submit_all, failed=self._disk_failed, meter=self.meter
+        )
         self.now = clock
         self._peer, self._transport = peer, transport
         self._exit = exit_process
@@ -97,7 +103,7 @@ class Driver:
         self._halted = False
         self._armed = NEVER
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[int, asyncio.Future[fx.Reply | fx.ReadReady]] = {}
+        self._waiting: dict[int, tuple[_Answer, Mark]] = {}
         self.new_request = count(1).__next__
         self._pulse_at = self._read_at = clock()
         self._pulse = self.loop.call_later(PULSE_S, self._beat)
@@ -115,7 +121,7 @@ class Driver:
         self._pulse.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        for future in self._waiting.values():
+        for future, _ in self._waiting.values():
             future.cancel()
         self._waiting.clear()
         await asyncio.to_thread(self.disk.close)
@@ -151,11 +157,17 @@ class Driver:
             Busy: too many are under way.
         """
         if len(self._waiting) >= self._requests_max:
-            self.counts["requests_busy"] += 1
+            self.meter.refused("busy")
             raise Busy
-        future = self._waiting[event.request] = self.loop.create_future()
+        future: _Answer = self.loop.create_future()
+        self._waiting[event.request] = (future, self.meter.asked(event))
         self.submit(event)
         return future
+
+    @property
+    def waiting(self) -> int:
+        """So many requests wait for an answer."""
+        return len(self._waiting)
 
     def forget(self, request: int) -> None:
         if self._waiting.pop(request, None) is not None:
@@ -213,12 +225,12 @@ class Driver:
 
     def _stalled(self, now: Nanos) -> None:
         self._read_at = self._pulse_at = now
-        self.counts["stalls"] += 1
         dropped = [event for event in self._inbox if isinstance(event, Command)]
         self._inbox = [event for event in self._inbox if not isinstance(event, Command)]
         for command in dropped:
-            if (future := self._waiting.pop(command.request, None)) is not None:
-                future.cancel()
+            if (asked := self._waiting.pop(command.request, None)) is not None:
+                asked[0].cancel()
+        self.meter.refused("stalled", len(dropped))
         log.warning(
             "stalled: closing all client connections", extra={"fields": {"dropped": len(dropped)}}
         )
@@ -231,9 +243,10 @@ class Driver:
         for effect in effects:
             match effect:
                 case fx.Reply() | fx.ReadReady():
-                    future = self._waiting.pop(effect.request, None)
-                    if future is not None and not future.done():
-                        future.set_result(effect)
+                    asked = self._waiting.pop(effect.request, None)
+                    if asked is not None and not asked[0].done():
+                        asked[0].set_result(effect)
+                        self.meter.answered(asked[1], effect)
                 case fx.Send():
                     self._transport.send(effect.to, effect.message)
                 case fx.Note():
@@ -257,7 +270,6 @@ class Driver:
         return self.disk.put(disk, inline=not self._peer.is_trader)
 
     def _note(self, note: fx.Note) -> None:
-        self.counts[note.kind] += 1
         if note.kind not in FREQUENT:
             log.info(note.kind, extra={"fields": named(note.fields)})
         for observer in self.observers:
@@ -265,9 +277,11 @@ class Driver:
 
     def _removed(self) -> None:
         """Nobody will tell this life what its requests came to: their callers ask again."""
-        for request, future in self._waiting.items():
+        for request, (future, mark) in self._waiting.items():
             if not future.done():
-                future.set_result(fx.Reply(request, Status.UNKNOWN, None))
+                reply = fx.Reply(request, Status.UNKNOWN, None)
+                future.set_result(reply)
+                self.meter.answered(mark, reply)
         self._waiting.clear()
         if not self.stopped.done():
             self.stopped.set_result(EXIT_REMOVED)

@@ -250,6 +250,7 @@ PATHS: Json = {
     },
     "/healthz": {"get": _operation("Alive.", parameters=[], errors=())},
     "/readyz": {"get": _operation("Ready (K1).", parameters=[], errors=(503,))},
+    "/metrics": {"get": _operation("For Prometheus.", parameters=[], errors=())},
     "/openapi.json": {"get": _operation("This document.", parameters=[], errors=())},
 }
 

@@ -35,7 +35,7 @@ from bazaar_peer.runtime.credential import between_peers
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
 from bazaar_peer.runtime.files import DiskError, Locked, VolumeError
-from bazaar_peer.runtime.joining import NotWanted
+from bazaar_peer.runtime.joining import CLUSTER_MAX, NotWanted
 from bazaar_peer.runtime.opening import opened
 from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
@@ -45,6 +45,7 @@ from bazaar_peer.runtime.trading import Trading
 from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.volume import locked
 from bazaar_peer.runtime.waiting import Waiting
+from bazaar_peer.telemetry.telemetry import Telemetry
 
 log = logging.getLogger("bazaar.process")
 
@@ -72,8 +73,14 @@ class Asked:
 class Process:
     """Everything one peer's process is made of."""
 
-    def __init__(self, settings: ProcessSettings, volume: Volume, recovered: Recovered) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        telemetry: Telemetry,
+        volume: Volume,
+        recovered: Recovered,
+    ) -> None:
+        self.settings, self.telemetry = settings, telemetry
         self.volume = volume
         self.trading: Trading | None = None
         life = peer_id(settings.me, volume.identity.incarnation)
@@ -104,12 +111,16 @@ class Process:
             report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
             knows_over=self.peer.knows_over,
         )
-        self.driver = Driver(self.peer, self.transport, VolumeStore(volume))
+        meter = telemetry.meter(self.peer, time.monotonic_ns)
+        self.driver = Driver(self.peer, self.transport, VolumeStore(volume), meter=meter)
+        replayed = sum(record.last - record.first + 1 for record in recovered.records)
+        telemetry.begin(self.peer, time.monotonic_ns, lambda: self.driver.waiting, replayed)
 
     async def run(self, asked: Asked) -> int:
         """Serve until told to stop; return the exit code."""
         settings = self.settings
-        app = make_app(self.driver, self.peer, settings, self.volume.identity.volume)
+        name = self.volume.identity.volume
+        app = make_app(self.driver, self.peer, settings, name, self.telemetry)
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
         await clients.start()
         await self.transport.start(settings.host, settings.peer_port)
@@ -129,6 +140,7 @@ class Process:
         await self.driver.close()
         await self.transport.close()
         await clients.close()
+        self.telemetry.end()
         self.volume.close()
         if code == EXIT_REMOVED:
             self._set_aside()
@@ -174,18 +186,21 @@ async def _parent_gone() -> None:
 async def lives(settings: ProcessSettings) -> int:
     """Run one life, in a cluster one after the other; return the exit code."""
     asked = Asked()
+    telemetry = Telemetry(settings.items, max(settings.peers, CLUSTER_MAX))
     while True:
-        found = await _awaited(settings, asked)
+        found = await _awaited(settings, asked, telemetry)
         if found is None:
             return 0
-        code = await Process(settings, *found).run(asked)
+        code = await Process(settings, telemetry, *found).run(asked)
         if code != EXIT_REMOVED or not settings.in_cluster:
             return code
 
 
-async def _awaited(settings: ProcessSettings, asked: Asked) -> tuple[Volume, Recovered] | None:
+async def _awaited(
+    settings: ProcessSettings, asked: Asked, telemetry: Telemetry
+) -> tuple[Volume, Recovered] | None:
     """Wait for a volume to run from, or for the end; raises as `opened` does."""
-    waiting = Waiting(settings)
+    waiting = Waiting(settings, telemetry)
     await waiting.start()
     opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
     ends = asked.waits()

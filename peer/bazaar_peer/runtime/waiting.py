@@ -27,6 +27,7 @@ from bazaar_peer.runtime.problems import Problem, from_http
 from bazaar_peer.runtime.set_aside import FOLDER
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
+from bazaar_peer.telemetry.telemetry import Telemetry
 
 log = logging.getLogger("bazaar.waiting")
 
@@ -38,8 +39,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Waiting:
     """`tell` what the peer waits for; `formatted` is set once the volume was formatted."""
 
-    def __init__(self, settings: ProcessSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: ProcessSettings, telemetry: Telemetry | None = None) -> None:
+        self.settings, self.telemetry = settings, telemetry or Telemetry()
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
         self.last = ORIGIN
         self.formatted = asyncio.Event()
@@ -70,6 +71,7 @@ class Waiting:
         app = web.Application(middlewares=[_problems], client_max_size=BODY_MAX_BYTES)
         app[TOKEN] = self.settings.token
         app.router.add_get("/healthz", self._alive)
+        app.router.add_get("/metrics", self.telemetry.get)
         app.router.add_get("/v1/peer", self._peer)
         app.router.add_post("/v1/format", self._format)
         app.router.add_route("*", "/{anything:.*}", self._not_ready)

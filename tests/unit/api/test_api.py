@@ -235,7 +235,7 @@ async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: 
 
     assert answer == b""
     assert served.core.commands == []
-    assert served.driver.counts["stalls"] == 1
+    assert served.port.stalls == 1
     writer.close()
     await until(lambda: served.port._reopening is not None and served.port._reopening.done())
     served.core.silent = False
