@@ -120,6 +120,11 @@ def _operation(
     return told
 
 
+def _stream(summary: str, content: str, errors: Json) -> Json:
+    good = {"description": "Done.", "content": {content: {}}}
+    return {"summary": summary, "parameters": [], "responses": {"200": good} | errors}
+
+
 def _json(schema: Json) -> Json:
     return {"application/json": {"schema": schema}}
 
@@ -204,13 +209,11 @@ PATHS: Json = {
     "/v1/log/{segment}": {"get": _LOG_SLICE},
     "/v1/ring": {"get": _operation("This peer's view of the ring.", parameters=[], errors=())},
     "/v1/events": {
-        "get": {
-            "summary": "Server-sent events of this peer.",
-            "responses": {
-                "200": {"description": "Events.", "content": {"text/event-stream": {}}},
-                "429": {"description": "Too many subscribers."},
-            },
-        }
+        "get": _stream(
+            "Server-sent events of this peer.",
+            "text/event-stream",
+            {"429": {"description": "Too many subscribers."}},
+        )
     },
     "/v1/members": {
         "post": _operation(
@@ -250,7 +253,7 @@ PATHS: Json = {
     },
     "/healthz": {"get": _operation("Alive.", parameters=[], errors=())},
     "/readyz": {"get": _operation("Ready (K1).", parameters=[], errors=(503,))},
-    "/metrics": {"get": _operation("For Prometheus.", parameters=[], errors=())},
+    "/metrics": {"get": _stream("For Prometheus.", "text/plain", {})},
     "/openapi.json": {"get": _operation("This document.", parameters=[], errors=())},
 }
 
