@@ -29,7 +29,9 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
 
 
 def scrape(rig: Ring, peer: int) -> Scrape:
-    with urllib.request.urlopen(f"http://127.0.0.1:{rig.ports[peer]}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{rig.ports[peer]}/metrics", timeout=10
+    ) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
         text = answer.read().decode()
     found = Scrape()
