@@ -26,7 +26,16 @@ KEY = re.compile(r"( *)(\w+):(.*)")
 STRINGS = (
     "bazaar.labels", "bazaar.annotations", "operator.podLabels", "operator.podAnnotations",
     "operator.nodeSelector", "serviceAccount.annotations", "commonLabels", "commonAnnotations",
+    "monitoring.podMonitors.labels", "monitoring.rules.labels", "monitoring.dashboard.labels",
+    "monitoring.dashboard.annotations",
 )  # fmt: skip
+DURATION = {"pattern": "^([0-9]+(ms|s|m|h|d))+$"}
+DURATIONS = (
+    "podMonitors.interval", "rules.noTraderFor", "rules.degradedFor", "rules.stuckFor",
+    "rules.absentFor",
+)  # fmt: skip
+ABOVE_0 = {"type": "number", "exclusiveMinimum": 0}
+SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 NARROWER: dict[str, dict[str, Any]] = {
     "bazaar.name": {"maxLength": 40, "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"},
     "image.repository": {"minLength": 1},
@@ -37,11 +46,21 @@ NARROWER: dict[str, dict[str, Any]] = {
     "operator.logLevel": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR"]},
     "operator.env": {"items": {"type": "object", "required": ["name"]}},
     "operator.tolerations": {"items": {"type": "object"}},
+    "monitoring.rules.runbooks": {"pattern": "^(https?://.*[^/])?$"},
+    "monitoring.rules.slowSeconds": {"enum": [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5]},
+    "monitoring.rules.changesIn10m": {"minimum": 1},
+    "monitoring.rules.objective": SHARE,
+    "monitoring.rules.failedShare": SHARE,
+    **{
+        f"monitoring.rules.{name}": ABOVE_0
+        for name in ("interregnumSeconds", "checkpointSeconds", "syncSeconds")
+    },
+    **{f"monitoring.{path}": DURATION for path in DURATIONS},
     **{path: {"additionalProperties": {"type": "string"}} for path in STRINGS},
 }
 """What a value's type does not say."""
 
-TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
 class Value(NamedTuple):

@@ -82,3 +82,12 @@ securityContext:
   capabilities:
     drop: [ALL]
 {{- end -}}
+
+{{/* The namespaces whose Bazaars the release looks after, as a monitor's selector. */}}
+{{- define "bazaar.watched" -}}
+{{- if .Values.clusterWide -}}
+any: true
+{{- else -}}
+matchNames: [{{ include "bazaar.namespace" . }}]
+{{- end -}}
+{{- end -}}
