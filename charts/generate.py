@@ -29,13 +29,20 @@ STRINGS = (
     "monitoring.podMonitors.labels", "monitoring.rules.labels", "monitoring.dashboard.labels",
     "monitoring.dashboard.annotations",
 )  # fmt: skip
+TYPES: dict[type, str | list[str]] = {
+    bool: "boolean", int: "integer", str: "string", list: "array", dict: "object",
+    float: ["number", "string"],
+}  # fmt: skip
+"""Helm's --set makes a string of a fraction."""
 DURATION = {"pattern": "^([0-9]+(ms|s|m|h|d))+$"}
 DURATIONS = (
     "podMonitors.interval", "rules.noTraderFor", "rules.degradedFor", "rules.stuckFor",
     "rules.absentFor",
 )  # fmt: skip
-ABOVE_0 = {"type": "number", "exclusiveMinimum": 0}
-SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+FRACTION = {"type": TYPES[float], "exclusiveMinimum": 0}
+ABOVE_0 = {**FRACTION, "pattern": "^[0-9]*[.]?[0-9]*[1-9][0-9]*$"}
+SHARE = {**FRACTION, "exclusiveMaximum": 1, "pattern": "^0?[.][0-9]*[1-9][0-9]*$"}
+SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 NARROWER: dict[str, dict[str, Any]] = {
     "bazaar.name": {"maxLength": 40, "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"},
     "image.repository": {"minLength": 1},
@@ -47,7 +54,7 @@ NARROWER: dict[str, dict[str, Any]] = {
     "operator.env": {"items": {"type": "object", "required": ["name"]}},
     "operator.tolerations": {"items": {"type": "object"}},
     "monitoring.rules.runbooks": {"pattern": "^(https?://.*[^/])?$"},
-    "monitoring.rules.slowSeconds": {"enum": [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5]},
+    "monitoring.rules.slowSeconds": {"enum": [*SLOW, *map(str, SLOW)]},
     "monitoring.rules.changesIn10m": {"minimum": 1},
     "monitoring.rules.objective": SHARE,
     "monitoring.rules.failedShare": SHARE,
@@ -59,8 +66,6 @@ NARROWER: dict[str, dict[str, Any]] = {
     **{path: {"additionalProperties": {"type": "string"}} for path in STRINGS},
 }
 """What a value's type does not say."""
-
-TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
 class Value(NamedTuple):
