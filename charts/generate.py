@@ -2,6 +2,7 @@
 
 - The copies of the definition in the chart and in k8s/, from the operator's.
 - The table of values in the chart's README, from the comments in values.yaml.
+- The dashboard, from panels.py.
 - values.schema.json, from values.yaml and the definition: a value that is misspelt or out of bounds
   is refused by Helm, before anything reaches a cluster.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from charts.dashboard import dashboard
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts/bazaar"
@@ -176,6 +179,7 @@ def made() -> dict[Path, str]:
         CHART / "crds/bazaar.yaml": definition,
         ROOT / "k8s/base/crd.yaml": definition,
         CHART / "README.md": readme(),
+        CHART / "dashboards/bazaar.json": dashboard(),
         CHART / "values.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 

@@ -1,0 +1,128 @@
+"""The dashboard and the rules ask for what there is, in words that Prometheus understands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bazaar_operator.metrics import Metrics
+from bazaar_peer.telemetry.catalogue import Catalogue
+from charts import dashboard, panels
+from charts.generate import CHART
+from tests.unit.operator.test_alerts import RUNBOOKS, groups, needs_promtool
+from tests.unit.operator.test_chart import needs_helm, template
+
+MADE: dict[str, Any] = json.loads((CHART / "dashboards/bazaar.json").read_text())
+VARIABLES = {
+    "$__rate_interval": "1m", "$namespace": "a", "$bazaar": "x", "$datasource": "y"
+}  # fmt: skip
+
+
+def queries() -> list[str]:
+    """Every query of the dashboard, its annotations' and variables' included."""
+    found = [target["expr"] for panel in MADE["panels"] for target in panel.get("targets", [])]
+    found += [each["expr"] for each in MADE["annotations"]["list"]]
+    return found
+
+
+def named(expr: str) -> set[str]:
+    return set(re.findall(r"\bbazaar_\w+|\bprocess_\w+", re.sub(r'"[^"]*"', "", expr)))
+
+
+def samples() -> set[str]:
+    """The names of all samples that peers and operator show."""
+    peer, operator = Catalogue(), Metrics()
+    operator.count_request(200)
+    found = {
+        sample.name
+        for registry in (peer.registry, operator.registry)
+        for family in registry.collect()
+        for sample in family.samples
+    }
+    labelled = {"bazaar_operator_cluster_phase"}  # has no series before there is a Bazaar
+    return found | labelled
+
+
+def test_every_query_names_metrics_that_are_there() -> None:
+    asked = {name for expr in queries() for name in named(expr)}
+
+    assert asked - samples() == set()
+    assert len(asked) > 30
+
+
+@needs_helm
+def test_every_rule_names_metrics_that_are_there() -> None:
+    asked = {name for group in groups() for rule in group["rules"] for name in named(rule["expr"])}
+
+    assert asked - samples() - {"bazaar_system"} == set()
+
+
+@needs_promtool
+def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+    assert _checked(tmp_path, queries()).returncode == 0
+
+
+@needs_promtool
+def test_query_that_is_no_query_is_seen(tmp_path: Path) -> None:
+    assert _checked(tmp_path, [*queries(), "sum(rate(x[1m])"]).returncode != 0
+
+
+def _checked(folder: Path, exprs: list[str]) -> subprocess.CompletedProcess[str]:
+    for name, value in VARIABLES.items():
+        exprs = [expr.replace(name, value) for expr in exprs]
+    rules = [{"record": f"q:{n}", "expr": expr} for n, expr in enumerate(exprs)]
+    path = folder / "queries.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": rules}]}))
+    promtool = shutil.which("promtool")
+    assert promtool
+    words = [promtool, "check", "rules", str(path)]
+    return subprocess.run(words, text=True, capture_output=True, check=False, timeout=60)
+
+
+def test_every_panel_has_unit_and_says_what_is_good() -> None:
+    drawn = [panel for panel in MADE["panels"] if panel["type"] != "row"]
+
+    assert len(drawn) == sum(len(row.panels) for row in panels.ROWS)
+    for panel in drawn:
+        assert panel["description"], panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert 0 <= panel["gridPos"]["x"] <= 24 - panel["gridPos"]["w"]
+    assert len({panel["id"] for panel in MADE["panels"]}) == len(MADE["panels"])
+
+
+@pytest.mark.parametrize("row", panels.ROWS, ids=lambda row: row.title)
+def test_row_is_filled(row: panels.Row) -> None:
+    assert sum(panel.width for panel in row.panels) % 24 == 0
+
+
+def test_alert_that_a_panel_names_has_its_runbook() -> None:
+    told = {alert for row in panels.ROWS for panel in row.panels for alert in panel.alerts}
+
+    assert told <= {page.stem for page in RUNBOOKS.glob("*.md")}
+
+
+def test_uid_is_fixed_and_namespace_and_bazaar_are_chosen() -> None:
+    assert MADE["uid"] == dashboard.UID == "bazaar"
+    chosen = [variable["name"] for variable in MADE["templating"]["list"]]
+    assert chosen == ["datasource", "namespace", "bazaar"]
+
+
+@needs_helm
+def test_chart_carries_it_for_the_sidecar_when_asked_to() -> None:
+    assert all(each["kind"] != "ConfigMap" for each in template())
+    made = [
+        each
+        for each in template("--set", "monitoring.dashboard.enabled=true")
+        if each["kind"] == "ConfigMap"
+    ]
+
+    assert [each["metadata"]["labels"]["grafana_dashboard"] for each in made] == ["1"]
+    assert json.loads(made[0]["data"]["bazaar.json"]) == MADE
