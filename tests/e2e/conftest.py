@@ -6,6 +6,7 @@
 E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is
 the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of figures and of what
 failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE to `kind create`.
+E2E_PROMETHEUS brings a Prometheus (prometheus.py); without it that test is skipped.
 """
 
 from __future__ import annotations
