@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from functools import partial
@@ -168,6 +169,24 @@ def withdraw(
     body = {"lot": lot, "quantity": quantity}
     found = ask("POST", url, "/v1/withdrawals", body, **key_header(key, None))
     show(found, as_json, views.outcome)
+
+
+@app.command(epilog="Examples:  bazaar top  ·  bazaar top --url http://127.0.0.1:8603")
+def top(
+    url: Url = URL,
+    duration: Annotated[
+        float | None, typer.Option(min=0.5, help="End after so many seconds; else with Ctrl-C.")
+    ] = None,
+) -> None:
+    """Watch a ring in this terminal: peers, story, latency, stock and trades.
+
+    Any one peer is enough to begin with; when it dies the others are asked.
+    """
+    from bazaar_peer.command.top import screen  # noqa: PLC0415 - only this command needs it
+
+    with contextlib.suppress(KeyboardInterrupt):
+        if not asyncio.run(screen.run(url, duration)):
+            raise typer.Exit(1)
 
 
 @app.command()
