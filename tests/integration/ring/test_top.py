@@ -43,7 +43,7 @@ def test_without_a_terminal_it_shows_the_ring_once_and_ends(start: StartRing) ->
 
 
 def test_nobody_there_is_told() -> None:
-    shown = bazaar("top", "--url", "http://127.0.0.1:1", "--duration", "1")
+    shown = bazaar("top", "--url", "http://127.0.0.1:1", "--duration", "4")
 
     assert shown.returncode == 1
     assert "nobody answers: asked http://127.0.0.1:1" in shown.stdout

@@ -76,7 +76,8 @@ class Model:
         if url in self.urls:
             self.urls.remove(url)
             self.urls.append(url)
-        self.problem = why
+        if self.ring:
+            self.problem = why
 
     def is_silent(self, peer: int, now: float) -> bool:
         return now - self.seen.get(peer, -SILENT_S) >= SILENT_S
