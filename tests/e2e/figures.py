@@ -77,7 +77,7 @@ class Figures:
                 *(one[name] for name in ("drills", "sent", "failed", "retried", "lost", "twice")),
                 " to ".join(map(str, one["changes"])),
                 _spread(one["gap_ms"], "p50", "p90", "p99", "max"),
-                _spread(one["peers_ms"], "p50", "p99", "max"),
+                _spread(one["peers_ms"], "p50", "p99", "max") if any(one["changes"]) else "–",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
         return lines
@@ -111,6 +111,4 @@ def _shares(ordered: list[float]) -> dict[str, float]:
 
 
 def _spread(found: dict[str, float], *names: str) -> str:
-    if not any(found.values()):
-        return "–"
     return " · ".join(f"{found[name]:g}" for name in names)

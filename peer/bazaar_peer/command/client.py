@@ -10,6 +10,7 @@ import aiohttp
 
 TIMEOUT_S = 70.0
 """A little more than the longest deadline a peer accepts."""
+HINT = "is a ring running there? `bazaar up` starts one, --url names another peer"
 
 
 class CallError(Exception):
@@ -41,8 +42,7 @@ async def call(
             found = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         why = str(error) or type(error).__name__
-        hint = "is a ring running there? `bazaar up` starts one, --url names another peer"
-        raise CallError(f"no answer from {url}: {why} ({hint})") from error
+        raise CallError(f"no answer from {url}: {why} ({HINT})") from error
     if response.status >= 400:
         raise CallError(_why(found, response.status), 2 if response.status < 429 else 1)
     assert isinstance(found, dict)

@@ -30,6 +30,7 @@ from bazaar_peer.core.types import (
     ordinal_of,
     peer_id,
 )
+from bazaar_peer.runtime.answers import body_within
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
 from bazaar_peer.runtime.recovering import discard
@@ -201,12 +202,7 @@ class _Asks:
 async def _json(request: Any) -> dict[str, Any]:
     async with request as response:
         response.raise_for_status()
-        body = await response.content.read(BODY_MAX_BYTES + 1)
-        while len(body) <= BODY_MAX_BYTES and not response.content.at_eof():
-            body += await response.content.read(BODY_MAX_BYTES + 1 - len(body))
-        if len(body) > BODY_MAX_BYTES:
-            raise ValueError("an answer too large")
-        found = msgspec.json.decode(body)
+        found = msgspec.json.decode(await body_within(response, BODY_MAX_BYTES))
     if not isinstance(found, dict):
         raise TypeError("no JSON object")
     return found

@@ -37,8 +37,6 @@ class Interregna:
         self._first = True
         """What began with the process is no loss that it has seen."""
         self.ended_at: Nanos = -1
-        self.epoch = 0
-        """Of the last reign that this peer saw begin."""
 
     def note(self, kind: str, fields: Fields, now: Nanos) -> Interregnum | None:
         """Take a note; return the interregnum that it ends."""
@@ -55,7 +53,7 @@ class Interregna:
             case "post_reopened":
                 self._forget()
             case "follows" | "reign_begun":
-                return self._end(int(fields["epoch"]), now)
+                return self._end(now)
             case _:
                 pass
         return None
@@ -77,10 +75,10 @@ class Interregna:
     def _forget(self) -> None:
         self._open = False
 
-    def _end(self, epoch: int, now: Nanos) -> Interregnum | None:
+    def _end(self, now: Nanos) -> Interregnum | None:
         was_open, first = self._open, self._first
         self._open = self._first = False
-        self.ended_at, self.epoch = now, epoch
+        self.ended_at = now
         if first or not was_open:
             return None
         return Interregnum(self._began, now, self._planned)

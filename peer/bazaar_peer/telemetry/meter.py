@@ -12,7 +12,7 @@ from bazaar_peer.core.events import Command, Read
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import SECOND, Nanos
 from bazaar_peer.market.market import INVALID, UNAVAILABLE
-from bazaar_peer.telemetry.catalogue import CAUSES, Catalogue
+from bazaar_peer.telemetry.catalogue import CAUSES, OUTCOMES, PHASES, Catalogue
 from bazaar_peer.telemetry.interregna import Interregna
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class Meter(Unmetered):
         self._closed_at: Nanos = -1
         requests = catalogue.requests.labels
         self._answers = {
-            outcome: (requests(outcome, "steady"), requests(outcome, "election"))
-            for outcome in ("ok", "unavailable", "rejected", "failed")
+            outcome: tuple(requests(outcome, phase) for phase in PHASES) for outcome in OUTCOMES
         }
 
     # ---- requests

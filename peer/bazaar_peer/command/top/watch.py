@@ -11,8 +11,10 @@ from typing import Any
 
 import aiohttp
 
+from bazaar_peer.command.client import HINT
 from bazaar_peer.command.top.latency import Counts, counts_of
 from bazaar_peer.command.top.model import Model
+from bazaar_peer.runtime.answers import body_within
 
 ASK_S = 1.0
 ANSWER_S = 2.0
@@ -54,7 +56,7 @@ class Watcher:
         found = await asyncio.gather(*(self._ask(http, url) for url in asked))
         counts = {peer: counted for peer, counted in found if counted is not None}
         if not counts:
-            self.model.problem = f"nobody answers: asked {', '.join(asked)}"
+            self.model.problem = f"nobody answers: asked {', '.join(asked)} ({HINT})"
             return
         self.model.counted(self.clock(), counts)
         try:
@@ -104,9 +106,4 @@ async def _json(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
 async def _body(http: aiohttp.ClientSession, url: str) -> bytes:
     async with http.get(url) as response:
         response.raise_for_status()
-        found = await response.content.read(BODY_MAX_BYTES + 1)
-        while len(found) <= BODY_MAX_BYTES and not response.content.at_eof():
-            found += await response.content.read(BODY_MAX_BYTES + 1 - len(found))
-    if len(found) > BODY_MAX_BYTES:
-        raise ValueError(f"{url} answers with more than {BODY_MAX_BYTES} bytes")
-    return found
+        return await body_within(response, BODY_MAX_BYTES)

@@ -11,6 +11,7 @@ from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.outstanding import Outstanding
 from bazaar_peer.core.sessions import Sessions
+from bazaar_peer.core.types import NEVER
 from bazaar_peer.simulation.plants.registry import Patch, plant
 
 
@@ -148,14 +149,14 @@ def floor_stuck() -> list[Patch]:
     inner, send = Outstanding._expire, Ingress._submit
 
     def submit(self: Ingress, waiting: Any) -> None:
-        if waiting.deadline < 1 << 62 or waiting.sub.kind == msg.OPEN_PEER:
+        if waiting.deadline < NEVER or waiting.sub.kind == msg.OPEN_PEER:
             send(self, waiting)
 
     def expire(self: Outstanding) -> None:
         gone = {n: w for n, w in self.own.items() if self.peer.now >= w.deadline}
         inner(self)
         for number, waiting in gone.items():
-            waiting.request, waiting.deadline = 0, 1 << 62
+            waiting.request, waiting.deadline = 0, NEVER
             self.own[number] = waiting
         self.own = dict(sorted(self.own.items()))
 
