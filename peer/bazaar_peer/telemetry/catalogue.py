@@ -54,7 +54,8 @@ class Catalogue:
     def __init__(self, items: Sequence[str] = (), peers: int = 1) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.items, self.peers = tuple(items)[:ITEMS_MAX], peers
+        self.items = tuple(item for item in items if item != OTHER)[:ITEMS_MAX]
+        self.peers = peers
         self._totals: dict[Counter, int] = {}
         ProcessCollector(registry=self.registry)
         self._requests()

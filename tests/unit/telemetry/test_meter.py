@@ -178,6 +178,10 @@ def test_number_of_series_is_bounded_and_does_not_grow(items: int, peers: int) -
     assert len(found.items) <= ITEMS_MAX
 
 
+def test_item_that_is_called_other_is_one_of_the_rest() -> None:
+    assert Catalogue(["salt", "other", "silk"]).items == ("salt", "silk")
+
+
 def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     documented = set(re.findall(r"^\| `(bazaar_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
 
