@@ -155,7 +155,7 @@ class Noise:
         prng = self.prng
         method, path, body = prng.choice(SAMPLES)
         text = self.body(json.dumps(body).encode())
-        head = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(text)}"]
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(text)}"]
         if prng.random() < 0.8:
             head.append("Content-Type: application/json")
         for _ in range(prng.choice((0, 0, 1, 3))):

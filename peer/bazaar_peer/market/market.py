@@ -99,6 +99,8 @@ class Market(Machine):
         self.on_offer: dict[str, int] = {}
         # Of this process, not of the state:
         self.recent: deque[Trade] = deque(maxlen=RECENT_MAX)
+        self.trades, self.counts_after = 0, 0
+        """Filled orders, of entries behind an index: a start executes again what is counted."""
 
     def configure(self, settings: bytes) -> None:
         """Take `MarketSettings`; empty: the defaults.
@@ -144,6 +146,7 @@ class Market(Machine):
             parts.append(part)
         self.sold[item] = self.sold.get(item, 0) + quantity
         self.paid[buyer] = self.paid.get(buyer, 0) + paid
+        self.trades += context.index > self.counts_after
         result = encode_result(Filled(parts, paid))
         self.recent.append(Trade(context.index, buyer, item, quantity, paid, result))
         return result

@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -29,6 +29,7 @@ BATCH_MAX = 256
 BODY_S = 10.0
 """A body that is not whole by then is answered 408."""
 INTEGER_MAX = 2**63 - 1
+CUT_MAX_S = 60.0
 DEADLINE_MIN_S, DEADLINE_MAX_S, DEADLINE_DEFAULT_S = 0.1, 60.0, 10.0
 
 Token = Annotated[str, Meta(pattern=KEY_PATTERN)]
@@ -96,6 +97,20 @@ class Formatting(Admission, frozen=True):
 
 class Resignation(_Body, frozen=True):
     successor: Annotated[int, Meta(ge=0, le=0xFFFF)] | UnsetType = UNSET
+
+
+class Fault(_Body, frozen=True):
+    """What is done to a peer of a ring on this machine."""
+
+    what: Literal["killed", "paused", "resumed", "cut", "healed"]
+    peer: Annotated[int, Meta(ge=0, lt=PEERS_MAX)]
+
+
+class CutOff(_Body, frozen=True):
+    """From whom a peer is cut off, and for how long at most; from nobody: it is healed."""
+
+    peers: Annotated[list[Annotated[int, Meta(ge=0, lt=PEERS_MAX)]], Meta(max_length=PEERS_MAX)]
+    seconds: Annotated[float, Meta(ge=0.1, le=CUT_MAX_S)] = 1.0
 
 
 # In a session's socket; `floor` is the lowest number still waited for.

@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from bazaar_peer.core.types import ordinal_of
+from bazaar_peer.page.pages import Pages, allowing, preflight, shared
 from bazaar_peer.runtime import problems
-from bazaar_peer.runtime.api import Commands, routes
+from bazaar_peer.runtime.api import Commands, Handler, routes
 from bazaar_peer.runtime.api_events import Events
 from bazaar_peer.runtime.api_log import LogView
 from bazaar_peer.runtime.api_peer import PeerView
 from bazaar_peer.runtime.api_reads import Reads
+from bazaar_peer.runtime.api_record import RecordView
 from bazaar_peer.runtime.api_ring import RingView
 from bazaar_peer.runtime.api_session import Sessions
 from bazaar_peer.runtime.bodies import BATCH_BODY_MAX_BYTES
+from bazaar_peer.runtime.browsers import CHECK, checked, own_pages_only
 from bazaar_peer.runtime.credential import TOKEN
+from bazaar_peer.runtime.cut import Cut
+from bazaar_peer.runtime.faults import Faults
 from bazaar_peer.runtime.openapi import document
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bazaar_peer.core.peer import Peer
+    from bazaar_peer.record.recorder import Recorder
     from bazaar_peer.runtime.driver import Driver
 
 log = logging.getLogger("bazaar.api")
@@ -44,6 +52,21 @@ IDLE_S = 60.0
 BACKLOG = 1024
 SLOW_S, BEHIND_MAX = 2.0, 15
 """Pipelined requests wait behind at most 15 others of 2 s each: the 30 s of R13 c."""
+PAGE_USES = {
+    "/v1/story",
+    "/v1/ring",
+    "/v1/stock",
+    "/v1/trades",
+    "/v1/members",
+    "/v1/resign",
+    "/v1/faults",
+}
+"""What a page goes on asking of other peers when the one that served it is gone.
+
+Orders are not among them: their path stays as short as it is, and such a page says where to buy.
+"""
+PAGE_ORIGINS_MIN = 16
+"""A page that is open while the ring grows reaches the new peers, too."""
 STALL_S = SLOW_S * BEHIND_MAX
 AGAIN_S = 0.05
 SHUTDOWN_S = 2.0
@@ -56,15 +79,16 @@ def make_app(
     settings: ProcessSettings,
     volume: str = "",
     telemetry: Telemetry | None = None,
+    recorder: Recorder | None = None,
+    cut: Cut | None = None,
 ) -> web.Application:
-    """Build the application: every path of openapi.py. `volume`: the own volume's name."""
-    commands, events = Commands(driver, peer, settings.ring), Events(peer)
-    reads = Reads(driver, peer, settings, commands)
-    ring = RingView(driver, peer, settings, commands)
-    described = document()
+    """Build the application: every path of openapi.py, `/v1/cut` only where there is a `cut`.
 
-    async def openapi(_request: web.Request) -> web.Response:
-        return web.Response(body=described, headers={"Content-Type": "application/json"})
+    `volume`: the own volume's name.
+    """
+    commands, events = Commands(driver, peer, settings.ring), Events(peer)
+    record = RecordView(peer, settings, recorder)
+    origins = partial(_origins, peer, settings)
 
     async def watching(_app: web.Application) -> AsyncIterator[None]:
         driver.observers.append(events.note)
@@ -74,21 +98,40 @@ def make_app(
 
     app = web.Application(client_max_size=BATCH_BODY_MAX_BYTES)
     app[TOKEN] = settings.token
-    streams = [("GET", "/v1/events", events.get), ("GET", "/v1/session", Sessions(commands).get)]
-    metrics = (telemetry or Telemetry()).get
-    described_itself = [("GET", "/openapi.json", openapi), ("GET", "/metrics", metrics)]
-    for method, path, handler in [
+    handlers: list[tuple[str, str, Handler]] = [
         *routes(commands),
-        *reads.routes(),
-        *ring.routes(),
+        *Reads(driver, peer, settings, commands).routes(),
+        *RingView(driver, peer, settings, commands).routes(),
         *LogView(peer, settings).routes(),
         *PeerView(peer, settings, volume).routes(),
-        *streams,
-        *described_itself,
-    ]:
-        app.router.add_route(method, path, handler, expect_handler=_expect)
+        *record.routes(),
+        ("GET", "/v1/events", events.get),
+        ("GET", "/v1/session", Sessions(commands).get),
+        ("GET", "/openapi.json", partial(_openapi, document())),
+        ("GET", "/metrics", (telemetry or Telemetry()).get),
+        *Pages(origins).routes(),
+        *([*cut.routes(), *Faults(peer, settings, recorder, cut).routes()] if cut else []),
+    ]
+    app[CHECK] = check = own_pages_only(settings, origins)
+    for method, path, handler in handlers:
+        if path in PAGE_USES:
+            app.router.add_route("OPTIONS", path, checked(check, preflight(origins)))
+            handler = shared(handler, origins)  # noqa: PLW2901 - the same one, for pages too
+        app.router.add_route(method, path, checked(check, handler), expect_handler=_expect)
     app.cleanup_ctx.append(watching)
+    app.cleanup_ctx.append(record.telling)
     return app
+
+
+async def _openapi(described: bytes, _request: web.Request) -> web.Response:
+    return web.Response(body=described, headers={"Content-Type": "application/json"})
+
+
+def _origins(peer: Peer, settings: ProcessSettings) -> list[str]:
+    """Where the page may connect to: all peers there are, and those there may be soon."""
+    known = [ordinal_of(member.id) for member in peer.members.members]
+    urls = [settings.client_url(i) for i in range(max([*known, PAGE_ORIGINS_MIN - 1]) + 1)]
+    return urls + [url.replace("//127.0.0.1:", "//localhost:") for url in urls if "//127." in url]
 
 
 async def _expect(request: web.Request) -> None:
@@ -125,7 +168,9 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer an exception of a handler, or a request that is not HTTP."""
         if isinstance(exc, Problem):
-            return exc.response()
+            response = exc.response()
+            response.headers.update(allowing(request))
+            return response
         if isinstance(exc, UnicodeEncodeError):
             status = 400  # a header's bytes that are no text, told back by aiohttp itself
         if status == 500:
@@ -142,7 +187,11 @@ class _Connection(web.RequestHandler):
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Any:
-        if resp.status >= 400:
+        if isinstance(resp, web.HTTPException):
+            try:
+                self._port.check(request)
+            except Problem as refused:
+                resp = refused.response()
             resp = problems.from_http(resp)
         return super().finish_response(request, resp, start_time)
 
@@ -181,6 +230,7 @@ class ClientPort:
     def __init__(self, app: web.Application, driver: Driver, host: str, port: int) -> None:
         self.host, self.port = host, port
         self.stalls = 0
+        self.check = app[CHECK]
         self._driver = driver
         self._options: dict[str, Any] = {
             "access_log": log,

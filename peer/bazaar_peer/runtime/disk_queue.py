@@ -246,10 +246,14 @@ class DiskQueue:
         if not writes:
             return []
         began = time.monotonic()
+        waits = False
         while True:
             try:
                 self._store.perform(writes)
             except DiskFull:
+                if not waits:
+                    self._meter.full()
+                waits = True
                 if self._stopping:
                     return []
                 time.sleep(FULL_RETRY_S)

@@ -26,6 +26,7 @@ from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import NEVER, SECOND, Nanos, PeerId, incarnation_of, name_of
+from bazaar_peer.record.tap import FREQUENT
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
 from bazaar_peer.telemetry.meter import Mark, Unmetered
@@ -38,8 +39,6 @@ PULSE_S = 1.0
 EXIT_HALTED = 70
 EXIT_REMOVED = 76
 """This life is no member any more, or the ring has no place for this peer."""
-FREQUENT = frozenset({"batch_reordered", "committed_without_own_disk"})
-"""Notes that may come with every batch, and are not logged."""
 LIVES = ("initiator", "lost", "nominee", "peer", "second", "successor", "to", "trader", "wish")
 """Fields of notes that name a life."""
 

@@ -12,9 +12,28 @@ import msgspec
 
 from bazaar_peer.market import commands as market
 from bazaar_peer.runtime import bodies
+from bazaar_peer.runtime.openapi_parts import (
+    BATCH_ANSWER,
+    COMMAND_ERRORS,
+    COMMON,
+    NUMBER,
+    PAGE,
+    READ_ERRORS,
+    REF,
+    SESSION,
+    TOKEN,
+    Json,
+    asked,
+    bytes_of,
+    command,
+    look_up,
+    operation,
+    path_part,
+    query,
+    read,
+    stream,
+)
 
-Json = dict[str, Any]
-REF = "#/components/schemas/{name}"
 TYPES: list[Any] = [
     bodies.Order,
     bodies.Deposit,
@@ -25,11 +44,11 @@ TYPES: list[Any] = [
     bodies.Wish,
     bodies.Admission,
     bodies.Formatting,
+    bodies.CutOff,
+    bodies.Fault,
     bodies.Frame,
     market.Result,
 ]
-COMMAND_ERRORS = (400, 408, 409, 413, 415, 422, 429, 503, 504)
-READ_ERRORS = (400, 409, 429, 503)
 NOTES = """\
 Any peer takes any request and carries it over a failover until `Bazaar-Deadline`. Every command is
 executed at most once for each `Idempotency-Key` of a `Bazaar-Client` while the key is remembered
@@ -37,186 +56,86 @@ executed at most once for each `Idempotency-Key` of a `Bazaar-Client` while the 
 never sent to a trader; 504 that its outcome is unknown: look it up by its key."""
 
 
-def _header(name: str, text: str, schema: Json) -> Json:
-    return {"name": name, "in": "header", "description": text, "schema": schema}
-
-
-_TOKEN: Json = {"type": "string", "pattern": "^[A-Za-z0-9:._-]{1,64}$"}
-_COUNT: Json = {"type": "integer", "minimum": 0, "maximum": bodies.INTEGER_MAX}
-_NUMBER: Json = _COUNT | {"minimum": 1}
-_SECONDS: Json = {
-    "type": "number",
-    "minimum": bodies.DEADLINE_MIN_S,
-    "maximum": bodies.DEADLINE_MAX_S,
-    "default": bodies.DEADLINE_DEFAULT_S,
-}
-CLIENT = _header("Bazaar-Client", "Whose keys these are; the default buyer and seller.", _TOKEN)
-DEADLINE = _header("Bazaar-Deadline", "Seconds from now.", _SECONDS)
-_AT: Json = {"type": "string", "pattern": "^[A-Za-z0-9:._-]{1,64}:[0-9]{1,19}$"}
-INDEX = _header(
-    "Bazaar-Index",
-    "Read or act only once this journal index is applied; 409 if it names another ring.",
-    {"type": "string", "pattern": "^([A-Za-z0-9:._-]{1,64}:)?[0-9]{1,19}$"},
-)
-COMMON = [CLIENT, DEADLINE, INDEX]
-KEY = _header("Idempotency-Key", "Makes a repeat harmless.", _TOKEN)
-SESSION = [
-    _header("Bazaar-Session", "A session of the client's own.", _NUMBER),
-    _header("Bazaar-Number", "The command's number in that session.", _NUMBER),
-    _header("Bazaar-Floor", "The lowest number still waited for.", _COUNT),
-]
-CONSISTENCY = {
-    "name": "consistency",
-    "in": "query",
-    "description": "`linearizable` sees every command answered before (asks the trader).",
-    "schema": {"enum": ["local", "linearizable"], "default": "local"},
-}
-
-
-def _query(name: str, most: int = bodies.INTEGER_MAX) -> Json:
-    return {"name": name, "in": "query", "schema": _COUNT | {"maximum": most}}
-
-
-def _path(name: str, schema: Json) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-PAGE = [_query("after"), _query("limit", 1000)]
-_OBJECT: Json = {"type": "object"}
-_ANSWER: Json = {"$ref": "#/components/schemas/Answer"}
-_BATCH_ANSWER: Json = {
-    "type": "object",
-    "required": ["answers"],
-    "properties": {
-        "answers": {
-            "type": "array",
-            "items": {"anyOf": [_ANSWER, {"$ref": "#/components/schemas/Problem"}]},
-        }
-    },
-}
-
-
-def _operation(
-    summary: str,
-    *,
-    parameters: list[Json],
-    answer: Json = _OBJECT,
-    errors: tuple[int, ...] = READ_ERRORS,
-    body: str = "",
-    success: int = 200,
-) -> Json:
-    index = {"Bazaar-Index": {"description": "`RING:INDEX`.", "schema": _AT}}
-    good = {"description": "Done.", "headers": index, "content": _json(answer)}
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    bad = {"description": "A problem.", "content": {"application/problem+json": problem}}
-    told: Json = {
-        "summary": summary,
-        "parameters": parameters,
-        "responses": {str(success): good} | {str(status): bad for status in errors},
-    }
-    if body:
-        schema = {"$ref": REF.format(name=body)}
-        told["requestBody"] = {"required": body != "Resignation", "content": _json(schema)}
-    return told
-
-
-def _stream(summary: str, content: str, errors: Json) -> Json:
-    good = {"description": "Done.", "content": {content: {}}}
-    return {"summary": summary, "parameters": [], "responses": {"200": good} | errors}
-
-
-def _json(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
-
-
-def _command(summary: str, body: str = "", *, parameters: list[Json] | None = None) -> Json:
-    return _operation(
-        summary,
-        parameters=[*COMMON, KEY, *(SESSION if parameters is None else parameters)],
-        answer=_ANSWER,
-        errors=COMMAND_ERRORS,
-        body=body,
-    )
-
-
-def _look_up(summary: str, *parameters: Json) -> Json:
-    errors = (400, 404, 409, 422, 429, 503, 504)
-    return _operation(summary, parameters=[*COMMON, *parameters], answer=_ANSWER, errors=errors)
-
-
-def _read(summary: str, *parameters: Json) -> Json:
-    return _operation(summary, parameters=[*COMMON, CONSISTENCY, *parameters])
-
-
-def _bytes_of(told: Json) -> Json:
-    """An operation whose success is bytes."""
-    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    told["responses"]["200"] = {"description": "Bytes; none at the end.", "content": binary}
-    return told
-
-
 _SEGMENT = {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
-_LOG_SLICE = _bytes_of(
-    _operation(
+_LOG_SLICE = bytes_of(
+    operation(
         "A segment's bytes behind an offset, at most 256 KiB; takes the ring's token.",
-        parameters=[_path("segment", _SEGMENT), _query("after")],
+        parameters=[path_part("segment", _SEGMENT), query("after")],
         errors=(400, 401, 404),
     )
 )
-ID = _path("id", _NUMBER)
-LOT = _path("lot", {"type": "integer", "minimum": 1, "maximum": 2**48 - 1})
+_MARK: Json = {
+    "name": "after",
+    "in": "query",
+    "description": "`next` of the page before.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,19}:[0-9]{1,19}$", "default": "0:0"},
+}
+ID = path_part("id", NUMBER)
+LOT = path_part("lot", {"type": "integer", "minimum": 1, "maximum": 2**48 - 1})
 PATHS: Json = {
-    "/v1/orders": {"post": _command("Buy goods, all or nothing.", "Order")},
+    "/v1/orders": {"post": command("Buy goods, all or nothing.", "Order")},
     "/v1/orders/batch": {
-        "post": _operation(
+        "post": operation(
             "Buy several times; array order is causal, answers come in request order.",
             parameters=COMMON,
-            answer=_BATCH_ANSWER,
+            answer=BATCH_ANSWER,
             errors=COMMAND_ERRORS,
             body="Batch",
         )
     },
-    "/v1/deposits": {"post": _command("Put goods on offer, as a new lot.", "Deposit")},
-    "/v1/withdrawals": {"post": _command("Take unsold goods back.", "Withdrawal")},
-    "/v1/lots/{lot}": {
-        "patch": _command("Re-price a lot.", "NewPrice", parameters=[LOT, *SESSION])
-    },
-    "/v1/sessions": {"post": _command("Open a session of the client's own.", parameters=[])},
-    "/v1/sessions/{id}": {"delete": _command("Close a session.", parameters=[ID])},
+    "/v1/deposits": {"post": command("Put goods on offer, as a new lot.", "Deposit")},
+    "/v1/withdrawals": {"post": command("Take unsold goods back.", "Withdrawal")},
+    "/v1/lots/{lot}": {"patch": command("Re-price a lot.", "NewPrice", parameters=[LOT, *SESSION])},
+    "/v1/sessions": {"post": command("Open a session of the client's own.", parameters=[])},
+    "/v1/sessions/{id}": {"delete": command("Close a session.", parameters=[ID])},
     "/v1/session": {
-        "get": _operation(
+        "get": operation(
             "A session over a WebSocket: frames are `Frame`, answers come in lists.",
-            parameters=[*COMMON, _query("session")],
+            parameters=[*COMMON, query("session")],
             errors=(*READ_ERRORS, 504),
             success=101,
         )
     },
-    "/v1/commands/{key}": {"get": _look_up("What a key came to.", _path("key", _TOKEN))},
+    "/v1/commands/{key}": {"get": look_up("What a key came to.", path_part("key", TOKEN))},
     "/v1/sessions/{id}/{number}": {
-        "get": _look_up("What a number came to.", ID, _path("number", _NUMBER))
+        "get": look_up("What a number came to.", ID, path_part("number", NUMBER))
     },
-    "/v1/stock": {"get": _read("Goods on offer.")},
-    "/v1/trades": {"get": _read("Trades behind an index.", *PAGE)},
-    "/v1/accounts": {"get": _read("What everybody paid and earned.")},
-    "/v1/journal": {"get": _read("Committed entries behind an index.", *PAGE)},
+    "/v1/stock": {"get": read("Goods on offer.")},
+    "/v1/trades": {"get": read("Trades behind an index.", *PAGE)},
+    "/v1/accounts": {"get": read("What everybody paid and earned.")},
+    "/v1/journal": {"get": read("Committed entries behind an index.", *PAGE)},
     "/v1/log": {
-        "get": _operation(
+        "get": operation(
             "Segments of this peer's log, archived ones too; takes the ring's token.",
-            parameters=[_query("after")],
+            parameters=[query("after")],
             errors=(400, 401),
         )
     },
     "/v1/log/{segment}": {"get": _LOG_SLICE},
-    "/v1/ring": {"get": _operation("This peer's view of the ring.", parameters=[], errors=())},
+    "/v1/ring": {"get": operation("This peer's view of the ring.", parameters=[], errors=())},
+    "/v1/record": {
+        "get": operation(
+            "A peer's record of the protocol's steps behind a mark, page by page.",
+            parameters=[query("peer", 0xFFFF), query("age", 86_400), _MARK],
+            errors=(400, 404, 422, 503),
+        )
+    },
+    "/v1/story": {
+        "get": stream(
+            "The whole ring's steps, put in one order, as server-sent events.",
+            "text/event-stream",
+            {"429": {"description": "Too many pages are open here."}},
+        )
+    },
     "/v1/events": {
-        "get": _stream(
+        "get": stream(
             "Server-sent events of this peer.",
             "text/event-stream",
             {"429": {"description": "Too many subscribers."}},
         )
     },
     "/v1/members": {
-        "post": _operation(
+        "post": operation(
             "Wish for a size; the ring goes there one member at a time.",
             parameters=COMMON,
             errors=(401, *COMMAND_ERRORS),
@@ -224,7 +143,7 @@ PATHS: Json = {
         )
     },
     "/v1/admit": {
-        "post": _operation(
+        "post": operation(
             "Note that an empty volume asks for a place in the ring.",
             parameters=COMMON,
             errors=(401, *COMMAND_ERRORS),
@@ -232,29 +151,23 @@ PATHS: Json = {
         )
     },
     "/v1/peer": {
-        "get": _operation("What this one peer is.", parameters=[], errors=()),
+        "get": operation("What this one peer is.", parameters=[], errors=()),
     },
-    "/v1/format": {
-        "post": _operation(
-            "Make an empty volume a first one of its ring; one that serves answers the same.",
-            parameters=[],
-            errors=(400, 401, 408, 409, 413, 415),
-            body="Formatting",
-        )
-    },
-    "/v1/resign": {
-        "post": _operation(
-            "Hand the reign over.",
-            parameters=[],
-            errors=(400, 401, 408, 409, 413, 415),
-            body="Resignation",
-            success=202,
-        )
-    },
-    "/healthz": {"get": _operation("Alive.", parameters=[], errors=())},
-    "/readyz": {"get": _operation("Ready (K1).", parameters=[], errors=(503,))},
-    "/metrics": {"get": _stream("For Prometheus.", "text/plain", {})},
-    "/openapi.json": {"get": _operation("This document.", parameters=[], errors=())},
+    "/v1/format": asked(
+        "Make an empty volume a first one of its ring; one that serves answers the same.",
+        "Formatting",
+    ),
+    "/v1/resign": asked("Hand the reign over.", "Resignation", success=202),
+    "/v1/cut": asked(
+        "Drop what goes to and comes from other peers for a while; `bazaar up` only.", "CutOff"
+    ),
+    "/v1/faults": asked(
+        "Kill, pause, resume, cut off or heal a peer of this machine; `bazaar up` only.", "Fault"
+    ),
+    "/healthz": {"get": operation("Alive.", parameters=[], errors=())},
+    "/readyz": {"get": operation("Ready (K1).", parameters=[], errors=(503,))},
+    "/metrics": {"get": stream("For Prometheus.", "text/plain", {})},
+    "/openapi.json": {"get": operation("This document.", parameters=[], errors=())},
 }
 
 _PROBLEM: Json = {
@@ -274,12 +187,12 @@ def _answer(result: Json) -> Json:
     opened = {
         "type": "object",
         "required": ["outcome", "session"],
-        "properties": {"outcome": {"enum": ["opened", "closed"]}, "session": _NUMBER},
+        "properties": {"outcome": {"enum": ["opened", "closed"]}, "session": NUMBER},
     }
     head = {
         "type": "object",
         "required": ["key", "index", "epoch"],
-        "properties": {"key": {"type": "string"}, "index": _NUMBER, "epoch": _NUMBER},
+        "properties": {"key": {"type": "string"}, "index": NUMBER, "epoch": NUMBER},
     }
     return {"allOf": [head, {"anyOf": [*result["anyOf"], opened]}]}
 

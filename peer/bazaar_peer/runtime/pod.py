@@ -88,6 +88,7 @@ class RingSettings(_Part, frozen=True):
     heartbeat: Heartbeat = Heartbeat()
     market: MarketPart = MarketPart()
     checkpoint: Checkpoint = Checkpoint()
+    record: bool = True
     former: tuple[RingId, ...] = ()
     recover_from: RecoverFrom | None = None
     """Whose volume of which former ring this ring is made of."""
@@ -138,6 +139,7 @@ def pod_settings(
         checkpoint_entries=found.checkpoint.entries,
         checkpoint_interval=found.checkpoint.interval_seconds * SECOND,
         preempt=found.preempt,
+        record=found.record,
     )
 
 

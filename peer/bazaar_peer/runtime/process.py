@@ -32,11 +32,13 @@ from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.credential import between_peers
+from bazaar_peer.runtime.cut import Cut
 from bazaar_peer.runtime.disk import Volume
-from bazaar_peer.runtime.driver import EXIT_REMOVED, Driver
+from bazaar_peer.runtime.driver import EXIT_REMOVED, Core, Driver
 from bazaar_peer.runtime.files import DiskError, Locked, VolumeError
 from bazaar_peer.runtime.joining import CLUSTER_MAX, NotWanted
 from bazaar_peer.runtime.opening import opened
+from bazaar_peer.runtime.recording import begin_record, tap_of
 from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
 from bazaar_peer.runtime.stats import Stats
@@ -84,7 +86,7 @@ class Process:
         self.volume = volume
         self.trading: Trading | None = None
         life = peer_id(settings.me, volume.identity.incarnation)
-        core = Settings(
+        own = Settings(
             me=life,
             ring=settings.ring,
             timing=settings.timing,
@@ -95,7 +97,7 @@ class Process:
             checkpoint_interval=settings.checkpoint_interval,
         )
         jitter = partial(random.getrandbits, 31)
-        self.peer = Peer(core, Market, recovered, jitter, time.monotonic_ns())
+        self.peer = Peer(own, Market, recovered, jitter, time.monotonic_ns())
         speaker = Speaker(
             ring=settings.ring,
             life=life,
@@ -112,7 +114,14 @@ class Process:
             knows_over=self.peer.knows_over,
         )
         meter = telemetry.meter(self.peer, time.monotonic_ns)
-        self.driver = Driver(self.peer, self.transport, VolumeStore(volume), meter=meter)
+        core: Core = self.peer
+        self.recorder = begin_record(settings, recovered.hard.boot + 1)
+        if self.recorder is not None:
+            core = tap = tap_of(self.peer, self.recorder, settings)
+            meter.orders = tap.answered
+        self.cut = Cut(settings.me, self.transport) if settings.drilled else None
+        network = self.cut or self.transport
+        self.driver = Driver(core, network, VolumeStore(volume), meter=meter)
         replayed = sum(record.last - record.first + 1 for record in recovered.records)
         telemetry.begin(self.peer, time.monotonic_ns, lambda: self.driver.waiting, replayed)
 
@@ -120,7 +129,8 @@ class Process:
         """Serve until told to stop; return the exit code."""
         settings = self.settings
         name = self.volume.identity.volume
-        app = make_app(self.driver, self.peer, settings, name, self.telemetry)
+        kept = (self.telemetry, self.recorder)
+        app = make_app(self.driver, self.peer, settings, name, *kept, self.cut)
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
         await clients.start()
         await self.transport.start(settings.host, settings.peer_port)
@@ -141,6 +151,8 @@ class Process:
         await self.transport.close()
         await clients.close()
         self.telemetry.end()
+        if self.recorder is not None:
+            self.recorder.close()
         self.volume.close()
         if code == EXIT_REMOVED:
             self._set_aside()

@@ -42,6 +42,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The former ring of whose volume here this very peer makes this ring; mostly none."""
     token: str = ""
     """Who shows it may change the ring (docs/http.md); empty: everybody."""
+    cuts: bool = False
+    """Let a drill cut this peer off for a while (cut.py); never in a cluster."""
     commission_bp: int = 0
     """Of a ring that is made; a ring that is there has its own."""
     items: tuple[str, ...] = ITEMS
@@ -61,11 +63,23 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     checkpoint_entries: int = 20_000
     checkpoint_interval: Nanos = 0
     preempt: bool = False
+    record: bool = True
+    """Keep a record of the protocol's steps on the volume (docs/record.md)."""
     reserve_bytes: int = 64 * 1024 * 1024
 
     @property
     def in_cluster(self) -> bool:
         return self.hosts != ""
+
+    @property
+    def drilled(self) -> bool:
+        """Whether faults may be asked of this process (cut.py, faults.py)."""
+        return self.cuts and not self.in_cluster
+
+    @property
+    def name(self) -> str:
+        """What people call this ring."""
+        return self.hosts.partition("-{}")[0] or "bazaar"
 
     @property
     def client_port(self) -> int:

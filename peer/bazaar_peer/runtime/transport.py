@@ -20,6 +20,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from ssl import SSLContext
 from typing import Protocol
 
@@ -251,10 +252,10 @@ class TcpTransport:
             finally:
                 patience.cancel()
             pause_s = min(max(2 * pause_s, BACKOFF_MIN_S), BACKOFF_MAX_S)
-            try:
-                await asyncio.wait_for(link.awake.wait(), pause_s)
-            except TimeoutError:
-                continue
+            # Python 3.11's `wait_for` swallows a cancellation that comes in the turn of its event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await link.awake.wait()
 
     async def _dial(self, link: Link) -> Dialled | None:
         address = link.address

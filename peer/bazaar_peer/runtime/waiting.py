@@ -61,6 +61,8 @@ class Waiting:
         """
         if (state, why) != (self.state, self.why):
             log.warning("waits", extra={"fields": {"state": state, "why": why}})
+            if state == "full":
+                self.telemetry.catalogue.full.labels("start").inc()
         self.state, self.why, self.volume, self.found = state, why, volume, found
         self.last = last
 

@@ -125,15 +125,20 @@ def _count(result: Result, outcome: Outcome) -> None:
         result.reached[state] = result.reached.get(state, 0) + count
 
 
-def trace(seed: int, peers: int = 0, plant: str = "", width: int = 160) -> Iterator[str]:
-    """Play one schedule and tell it, one aligned line an event and an effect."""
-    schedule = Schedule(draw(seed, peers), trace=True)
-    end = "no rule is broken"
+def played(schedule: Schedule, plant: str) -> str:
+    """Play a schedule to its end; return in words what that was."""
     with planted(plant):
         try:
             schedule.play()
         except Violation as violation:
-            end = str(violation)
+            return str(violation)
+    return "no rule is broken"
+
+
+def trace(seed: int, peers: int = 0, plant: str = "", width: int = 160) -> Iterator[str]:
+    """Play one schedule and tell it, one aligned line an event and an effect."""
+    schedule = Schedule(draw(seed, peers), trace=True)
+    end = played(schedule, plant)
     for now, peer, events, effects in schedule.world.recent:
         for event in events:
             yield _line(now, peer, "←", event, width)

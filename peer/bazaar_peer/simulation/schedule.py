@@ -54,9 +54,16 @@ class Outcome(Struct, kw_only=True):
 class Schedule:
     """A world with its faults and clients."""
 
-    def __init__(self, plan: Plan, keep: frozenset[str] | None = None, *, trace: bool = False):
+    def __init__(
+        self,
+        plan: Plan,
+        keep: frozenset[str] | None = None,
+        *,
+        trace: bool = False,
+        world: type[World] = World,
+    ):
         self.plan = plan
-        self.world = World(plan, keep, trace=trace)
+        self.world = world(plan, keep, trace=trace)
         self.faults = Faults(self.world)
         self.clients = Clients(self.world)
         self.waited = 0.0

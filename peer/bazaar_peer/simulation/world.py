@@ -158,10 +158,11 @@ class World:
         assert peer is not None
         self.events += len(events)
         self.checkers.before(host, peer, events)
-        effects = peer.handle(events, host.local(self.now))
+        effects = self.handle(host, peer, events)
         self.recent.append((self.now, host.id, events, effects))
         if self.hashed:
-            self._hash(host, events, effects)
+            shown = [e.index if isinstance(e, ef.SaveCheckpoint) else e for e in effects]
+            self.digest.update(f"{self.now} {host.id} {events} {shown}".encode())
         self.checkers.after(host, peer)
         perform = self.perform
         for effect in effects:
@@ -172,9 +173,8 @@ class World:
                 return
         self._arm(host)
 
-    def _hash(self, host: Host, events: list[ev.Event], effects: list[ef.Effect]) -> None:
-        shown = [e.index if isinstance(e, ef.SaveCheckpoint) else e for e in effects]
-        self.digest.update(f"{self.now} {host.id} {events} {shown}".encode())
+    def handle(self, host: Host, peer: Peer, events: list[ev.Event]) -> list[ef.Effect]:
+        return peer.handle(events, host.local(self.now))
 
     # ---- processes ----
 

@@ -16,32 +16,37 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Info,
     ProcessCollector,
     disable_created_metrics,
 )
 
 from bazaar_peer import __version__
+from bazaar_peer.telemetry.histogram import Histogram
 
-OUTCOMES = ("ok", "unavailable", "rejected", "failed")
+OUTCOMES = ("ok", "unavailable", "failed")
+REJECTED = "rejected"
+"""An outcome, too, but one that is only counted: its latency says nothing of the ring."""
 PHASES = ("steady", "election")
 CAUSES = ("unplanned", "planned")
+ELECTION_PHASES = ("noticed", "elected", "begun")
 ELECTIONS = ("won", "failed")
 REFUSALS = ("busy", "connections", "stalled")
 HAND_OVERS = ("done", "reopened")
+FULL = ("start", "write")
 OTHER = "other"
 ITEMS_MAX = 8
 """Items of the market that have series of their own; the rest are `other`."""
 
-REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10)
-READ_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 10)
-ELECTION_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 5, 10, 30)
+"""1.5 s is what a crash may cost; deadlines reach 60 s, so the tail has to be told apart, too."""
+READ_S = (0.001, 0.005, 0.025, 0.1, 1, 5, 30)
+ELECTION_S = (0.005, 0.025, 0.1, 0.5, 1, 1.5, 5)
 INTERREGNUM_S = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 5, 30)
 HAND_OVER_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 SYNC_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
-BATCH = (1, 4, 16, 64, 256, 1024, 4096)
-CHECKPOINT_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 30)
+BATCH = (1, 8, 64, 512, 4096)
+CHECKPOINT_S = (0.01, 0.1, 0.5, 1, 5, 30)
 
 
 Labels: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -72,6 +77,9 @@ class Catalogue:
             REQUEST_S,
             {"outcome": OUTCOMES, "phase": PHASES},
         )
+        self.rejected = self._counter(
+            "requests_rejected", "Commands that can never be done, or not now"
+        )
         self.reads = self._histogram(
             "read_duration_seconds", "Reads that waited for an index or for the trader", READ_S
         )
@@ -96,9 +104,9 @@ class Catalogue:
         self.elections = self._counter("election", "Candidacies of this peer", labels)
         self.election = self._histogram(
             "election_duration_seconds",
-            "Of elections that this peer won: from its candidacy to its reign",
+            "Phases of the unplanned interregna that this peer ended as the next trader",
             ELECTION_S,
-            {"reason": CAUSES},
+            {"phase": ELECTION_PHASES},
         )
         self.interregnum = self._histogram(
             "interregnum_seconds",
@@ -159,8 +167,15 @@ class Catalogue:
         self.checkpoint_at = self._gauge(
             "checkpoint_last_success_timestamp_seconds", "When the last one was durable; 0: none"
         )
+        self.full = self._counter(
+            "disk_full", "Waits for room on the volume (D4): at a start, or with a write",
+            {"at": FULL},
+        )  # fmt: skip
         self.copies_sent = self._counter("checkpoints_sent", "Copies begun for other peers")
         self.copies_taken = self._counter("checkpoints_installed", "Copies taken from other peers")
+        self.copies_refused = self._counter(
+            "checkpoints_refused", "Copies of other peers that cannot be, and were not taken"
+        )
         self.recovery = self._gauge(
             "recovery_duration_seconds", "From the start of this life to the first reign it saw"
         )
@@ -172,6 +187,7 @@ class Catalogue:
         items = {"item": (*self.items, OTHER)}
         self.on_offer = self._gauge("goods_on_offer", "Goods that can be bought, applied", items)
         self.sold = self._counter("goods_sold", "Goods sold, applied", items)
+        self.trades = self._counter("trades", "Orders filled, applied by this process")
         self.paid = self._counter("money_paid", "Paid by all buyers, in minor units, applied")
         self.commission = self._counter("money_commission", "Of this the traders' commission")
         self.build = Info("bazaar_build", "What runs here", registry=self.registry)
@@ -197,21 +213,12 @@ class Catalogue:
         return made
 
     def _histogram(
-        self,
-        name: str,
-        what: str,
-        buckets: Iterable[float],
-        labels: Labels | None = None,
+        self, name: str, what: str, bounds: Iterable[float], labels: Labels | None = None
     ) -> Histogram:
-        made = Histogram(
-            f"bazaar_{name}", what, tuple(labels or ()), buckets=tuple(buckets),
-            registry=self.registry,
-        )  # fmt: skip
-        _begin(made, labels)
-        return made
+        return Histogram(f"bazaar_{name}", what, labels or {}, bounds, self.registry)
 
 
-def _begin(metric: Counter | Gauge | Histogram, labels: Labels | None) -> None:
+def _begin(metric: Counter | Gauge, labels: Labels | None) -> None:
     """Make every child there will be."""
     for values in product(*(labels or {}).values()):
         if values:

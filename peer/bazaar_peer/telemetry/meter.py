@@ -1,6 +1,6 @@
 """Counts what happens in one life of a peer: requests, notes of its core, syncs, checkpoints.
 
-`asked` and `answered` are on the path of every trade (docs/metrics.md says what they cost).
+`asked` and `answered` are on the path of every trade (decision 31 says what they cost).
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 from bazaar_peer.core.effects import Note, ReadReady, Reply, Write, WriteRecord
 from bazaar_peer.core.events import Command, Read
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.types import SECOND, Nanos
+from bazaar_peer.core.types import MS, SECOND, Nanos
 from bazaar_peer.market.market import INVALID, UNAVAILABLE
-from bazaar_peer.telemetry.catalogue import CAUSES, OUTCOMES, PHASES, Catalogue
-from bazaar_peer.telemetry.interregna import Interregna
+from bazaar_peer.telemetry.catalogue import (
+    CAUSES,
+    ELECTION_PHASES,
+    OUTCOMES,
+    PHASES,
+    REJECTED,
+    Catalogue,
+)
+from bazaar_peer.telemetry.interregna import Interregna, Interregnum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +51,9 @@ class Unmetered:
     def synced(self, seconds: float, writes: Sequence[Write]) -> None:
         """Called in the thread of the disk queue, too."""
 
+    def full(self) -> None:
+        """Called in the thread of the disk queue: a group of writes waits for room."""
+
     def saved(self, seconds: float, size: int) -> None:
         pass
 
@@ -55,13 +65,16 @@ class Meter(Unmetered):
         self._catalogue, self._peer, self._clock = catalogue, peer, clock
         self._began, self._reigned = clock(), False
         self.interregna = Interregna(clock(), self._heard_at, self._has_trader)
-        self._stood_at: Nanos = 0
+        self.orders: Callable[[Nanos, float, str], None] = lambda now, ms, outcome: None
+        """Told of each command that is answered: when, after how long, with what outcome."""
         self._stands_for = ""
         self._closed_at: Nanos = -1
         requests = catalogue.requests.labels
         self._answers = {
-            outcome: tuple(requests(outcome, phase) for phase in PHASES) for outcome in OUTCOMES
+            outcome: tuple(requests(outcome, phase).observe for phase in PHASES)
+            for outcome in OUTCOMES
         }
+        self._sync, self._batch = catalogue.sync.labels().observe, catalogue.batch.labels().observe
 
     # ---- requests
 
@@ -79,7 +92,12 @@ class Meter(Unmetered):
             return
         assert type(reply) is Reply
         met = self.interregna.overlaps(began)
-        self._answers[outcome_of(reply)][met].observe((now - began) / SECOND)
+        outcome = outcome_of(reply)
+        if outcome == REJECTED:
+            self._catalogue.rejected.inc()
+        else:
+            self._answers[outcome][met]((now - began) / SECOND)
+        self.orders(now, (now - began) / MS, outcome)
         if reply.answer is not None and reply.answer.index <= commit:
             self._catalogue.duplicates.inc()
 
@@ -89,10 +107,13 @@ class Meter(Unmetered):
     # ---- the disk
 
     def synced(self, seconds: float, writes: Sequence[Write]) -> None:
-        self._catalogue.sync.observe(seconds)
+        self._sync(seconds)
         for write in writes:
             if type(write) is WriteRecord:
-                self._catalogue.batch.observe(write.record.last - write.record.first + 1)
+                self._batch(write.record.last - write.record.first + 1)
+
+    def full(self) -> None:
+        self._catalogue.full.labels("write").inc()
 
     def saved(self, seconds: float, size: int) -> None:
         self._catalogue.checkpoint.observe(seconds)
@@ -105,22 +126,19 @@ class Meter(Unmetered):
         now, fields, catalogue = self._clock(), note.fields, self._catalogue
         over = self.interregna.note(note.kind, fields, now)
         if over is not None:
-            cause = CAUSES[over.planned]
-            catalogue.interregnum.labels(cause).observe((over.ended - over.began) / SECOND)
-            catalogue.interregnum_at.set_to_current_time()
+            self._over(over)
         match note.kind:
             case "follows" | "reign_begun":
                 catalogue.trader_changes.inc()
-                self._stood("won" if note.kind == "reign_begun" else "failed", now)
+                self._stood("won" if note.kind == "reign_begun" else "failed")
                 if not self._reigned:
                     self._reigned = True
                     catalogue.recovery.set((now - self._began) / SECOND)
             case "nominee":
-                self._stood("failed", now)
+                self._stood("failed")
                 self._stands_for = CAUSES[bool(fields["transfer"])]
-                self._stood_at = now
             case "nominee_failed":
-                self._stood("failed", now)
+                self._stood("failed")
             case "role_ended":
                 self._ended(now)
             case "hand_over":
@@ -136,21 +154,29 @@ class Meter(Unmetered):
                 catalogue.copies_sent.inc()
             case "checkpoint_installed":
                 catalogue.copies_taken.inc()
+            case "bad_checkpoint":
+                catalogue.copies_refused.inc()
             case _:
                 pass
 
-    def _stood(self, result: str, now: Nanos) -> None:
+    def _over(self, over: Interregnum) -> None:
+        catalogue = self._catalogue
+        took = (over.ended - over.began) / SECOND
+        catalogue.interregnum.labels(CAUSES[over.planned]).observe(took)
+        catalogue.interregnum_at.set_to_current_time()
+        if over.phases and not over.planned:
+            for phase, lasted in zip(ELECTION_PHASES, over.phases, strict=True):
+                catalogue.election.labels(phase).observe(lasted / SECOND)
+
+    def _stood(self, result: str) -> None:
         """A candidacy of this peer is over, if there is one."""
         if not self._stands_for:
             return
         reason, self._stands_for = self._stands_for, ""
         self._catalogue.elections.labels(reason, result).inc()
-        if result == "won":
-            took = (now - self._stood_at) / SECOND
-            self._catalogue.election.labels(reason).observe(took)
 
     def _ended(self, now: Nanos) -> None:
-        self._stood("failed", now)
+        self._stood("failed")
         if self._closed_at >= 0:
             self._catalogue.hand_over.observe((now - self._closed_at) / SECOND)
             self._catalogue.hand_overs.labels("done").inc()
@@ -168,10 +194,10 @@ class Meter(Unmetered):
 
 
 def outcome_of(reply: Reply) -> str:
-    """Return one of the catalogue's outcomes."""
+    """Return one of the catalogue's outcomes, `REJECTED` included."""
     if reply.status == Status.OK and reply.answer is not None:
         body = reply.answer.body
         if body == UNAVAILABLE:
             return "unavailable"
-        return "rejected" if body == INVALID else "ok"
-    return "failed" if reply.status in WITHOUT_ANSWER else "rejected"
+        return REJECTED if body == INVALID else "ok"
+    return "failed" if reply.status in WITHOUT_ANSWER else REJECTED

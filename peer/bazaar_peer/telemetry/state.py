@@ -27,6 +27,8 @@ class State:
     ) -> None:
         self._catalogue, self._peer, self._clock = catalogue, peer, clock
         self._waiting = waiting
+        self._market, self._counted = self._machine(), 0
+        self._market.counts_after = peer.journal.last[1]
 
     def show(self) -> None:
         """Set all gauges as they are now."""
@@ -83,14 +85,22 @@ class State:
         shown.journal_bytes.set(peer.journal.bytes)
 
     def _show_market(self) -> None:
-        shown, market = self._catalogue, self._peer.state.machine
-        assert isinstance(market, Market)
+        shown, market = self._catalogue, self._machine()
         for item, count in self._by_item(market.on_offer).items():
             shown.on_offer.labels(item).set(count)
         for item, count in self._by_item(market.sold).items():
             shown.raise_to(shown.sold.labels(item), count)
+        if market is not self._market:  # another peer's checkpoint took its place
+            self._market, self._counted = market, 0
+        shown.trades.inc(market.trades - self._counted)
+        self._counted = market.trades
         shown.raise_to(shown.paid, sum(market.paid.values()))
         shown.raise_to(shown.commission, sum(market.commission.values()))
+
+    def _machine(self) -> Market:
+        market = self._peer.state.machine
+        assert isinstance(market, Market)
+        return market
 
     def _by_item(self, table: Mapping[str, int]) -> dict[str, int]:
         """Sum up what has no series of its own: any client may bring any item."""

@@ -228,7 +228,9 @@ async def test_after_a_stall_connections_close_and_nothing_is_looked_up(served: 
     await served.ask("GET", "/healthz")
     served.driver._read_at -= driver.STALL + 1
     body = json.dumps(ORDER).encode()
-    writer.write(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    writer.write(
+        b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    )
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     answer = await reader.read()
@@ -248,7 +250,7 @@ async def test_what_was_accepted_before_a_stall_is_closed_when_it_begins(served:
     accepted = served.port._connection()
     served.port._stalled()
     ours, theirs = socket.socketpair()
-    ours.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    ours.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     await served.driver.loop.connect_accepted_socket(lambda: accepted, theirs)
 
@@ -270,7 +272,7 @@ async def test_too_many_connections_are_refused_in_words(
 
 async def test_a_deep_pipeline_is_closed(served: Served) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port.port)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
 
     answers = (await reader.read()).count(b"200 OK")
 
@@ -410,7 +412,7 @@ async def test_a_header_that_is_no_text_is_the_clients_fault(
     """Found by the fuzzer: aiohttp tells an unknown `Expect` back, bytes that no text has."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port.port)
 
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode() + b"Expect: \xf7\r\n\r\n")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + b"Expect: \xf7\r\n\r\n")
     status = await reader.readline()
     writer.transport.abort()
 

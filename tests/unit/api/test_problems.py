@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
     "after": ("GET", "/v1/trades?after=x", None, {}, 400, "after"),
     "limit": ("GET", "/v1/journal?limit=1001", None, {}, 400, "limit"),
     "path unknown": ("GET", "/v1/nothing", None, {}, 404, ""),
-    "root": ("GET", "/", None, {}, 404, ""),
+    "nowhere": ("GET", "/nowhere", None, {}, 404, ""),
     "method": ("GET", ORDERS, None, {}, 405, ""),
     "other content": (
         "POST",

@@ -16,6 +16,7 @@ from bazaar_peer.core.types import NEVER
 from bazaar_peer.runtime import disk_queue
 from bazaar_peer.runtime.driver import EXIT_HALTED, STALL, Busy, Driver
 from bazaar_peer.runtime.files import DiskFull
+from bazaar_peer.telemetry.meter import Unmetered
 
 HARD = fx.Hard()
 
@@ -103,14 +104,25 @@ def large(number: int) -> fx.WriteRecord:
     return fx.WriteRecord(number, Stored(1, 100 * number, 100 * number + 99, b"c", b"r"))
 
 
+class Waits(Unmetered):
+    """Counts the groups of writes that waited for room."""
+
+    count = 0
+
+    def full(self) -> None:
+        self.count += 1
+
+
 class Run:
     def __init__(self) -> None:
         self.core, self.store, self.wire = Core(), Store(), Wire()
+        self.waits = Waits()
         self.exits: list[int] = []
         store: Any = self.store
         self.driver = Driver(
-            self.core, self.wire, store, requests_max=2, exit_process=self.exits.append
-        )
+            self.core, self.wire, store, meter=self.waits, requests_max=2,
+            exit_process=self.exits.append,
+        )  # fmt: skip
 
     def do(self, *effects: fx.Effect) -> None:
         """Have the core return these for one event of its own."""
@@ -185,14 +197,18 @@ async def test_an_install_keeps_its_place_among_the_writes(run: Run) -> None:
     assert disk == [DiskDone(1), DiskDone(2), Installed(9), DiskDone(3)]
 
 
-async def test_a_full_disk_is_waited_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_waited_out_and_counted_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D4: nothing is acknowledged until there is room."""
     monkeypatch.setattr(disk_queue, "FULL_RETRY_S", 0.001)
-    run.store.errors = [DiskFull("full"), DiskFull("full")]
+    run.store.errors = [DiskFull("full") for _ in range(4)]
     run.do(fx.WriteHard(1, HARD))
 
     await run.until(lambda: DiskDone(1) in run.core.events)
 
     assert run.store.groups == [[1]]
+    assert run.waits.count == 1
     assert run.exits == []
 
 

@@ -51,7 +51,10 @@ async def test_full_volume_is_waited_for_and_tells_so(
     told: list[str] = []
     waiting, room = Waiting(pod(tmp_path)), asyncio.Event()
 
+    tells = waiting.tell
+
     def tell(state: str, why: str, **_: object) -> None:
+        tells(state, why)
         told.append(f"{state}: {why}")
         if state == "foreign":
             room.set()
@@ -65,6 +68,8 @@ async def test_full_volume_is_waited_for_and_tells_so(
 
     full = "full: its volume is full (no space to make a folder): make room on it, or enlarge it"
     assert told[:2] == [full, full]
+    counted = waiting.telemetry.catalogue.registry.get_sample_value
+    assert counted("bazaar_disk_full_total", {"at": "start"}) == 1, "once, however long it lasts"
 
 
 async def test_full_volume_ends_a_process_outside_of_a_cluster(

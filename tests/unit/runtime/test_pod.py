@@ -40,6 +40,12 @@ def test_pod_is_the_peer_of_its_ordinal(folder: Path) -> None:
     assert found.client_url(2) == "http://shop-2.shop-peers.market.svc:8600"
 
 
+def test_record_is_kept_unless_it_is_switched_off(folder: Path) -> None:
+    assert settings(folder).record
+    (folder / "ring.json").write_text(json.dumps({**RING, "record": False}))
+    assert not settings(folder).record
+
+
 def test_address_of_the_newer_internet_is_written_in_brackets(folder: Path) -> None:
     assert settings(folder, POD_IP="fd00::7").address == "[fd00::7]:8601"
 

@@ -67,7 +67,35 @@ def test_own_reign_ends_it_when_it_is_committed(ring: Ring) -> None:
     ring.note(22, "nominee", epoch=2, transfer=0)
     assert ring.note(24, "epoch_started", epoch=2) is None
 
-    assert ring.note(26, "reign_begun", epoch=2) == Interregnum(20, 26, planned=False)
+    over = ring.note(26, "reign_begun", epoch=2)
+    assert over is not None
+    assert over[:3] == (20, 26, False)
+
+
+def test_phases_begin_with_the_own_first_step_and_end_with_the_last_candidacy(ring: Ring) -> None:
+    ring.heard = 40
+    ring.note(60, "promised", epoch=2, to=1, transfer=0)
+    ring.note(70, "poll", epoch=2)
+    ring.note(72, "nominee", epoch=3, transfer=0)
+    ring.note(80, "nominee_failed", epoch=3)
+    ring.note(90, "nominee", epoch=4, transfer=0)
+    ring.note(95, "invested", epoch=4)
+
+    over = ring.note(99, "reign_begun", epoch=4)
+    assert over == Interregnum(40, 99, planned=False, phases=(30, 25, 4))
+
+
+def test_steps_of_a_false_alarm_are_no_part_of_the_next_interregnum(ring: Ring) -> None:
+    ring.trader = False
+    ring.note(20, "poll")
+    ring.trader = True
+    assert not ring.seen.overlaps(19)
+    ring.heard = 50
+    ring.note(60, "nominee", epoch=2, transfer=0)
+    ring.note(65, "invested", epoch=2)
+
+    over = ring.note(70, "reign_begun", epoch=2)
+    assert over == Interregnum(50, 70, planned=False, phases=(10, 5, 5))
 
 
 def test_post_that_opens_again_was_no_interregnum(ring: Ring) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from bazaar_peer.core.messages import COMMAND, Answer
 from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.types import MS
 from bazaar_peer.market.market import INVALID, UNAVAILABLE
-from bazaar_peer.telemetry.catalogue import ITEMS_MAX, Catalogue
+from bazaar_peer.telemetry.catalogue import (
+    ELECTION_PHASES,
+    ITEMS_MAX,
+    OUTCOMES,
+    REQUEST_S,
+    Catalogue,
+)
 from bazaar_peer.telemetry.meter import Meter, outcome_of
 
 SERIES_MAX = 300
@@ -116,6 +123,14 @@ def test_answer_from_before_the_question_is_a_duplicate_that_was_suppressed(run:
     assert run.get("request_duplicates_suppressed_total") == 1
 
 
+def test_command_that_is_rejected_is_counted_and_not_measured(run: Run) -> None:
+    run.meter.answered(run.meter.asked(Command(**COMMON)), answered(INVALID))
+
+    assert run.get("requests_rejected_total") == 1
+    for outcome in OUTCOMES:
+        assert run.get("request_duration_seconds_count", outcome=outcome, phase="steady") == 0
+
+
 def test_reads_are_apart(run: Run) -> None:
     for reply in (ReadReady(1), Reply(1, Status.NEVER_SENT, None)):
         mark = run.meter.asked(Read(request=1, linearizable=True, deadline=0))
@@ -127,7 +142,6 @@ def test_reads_are_apart(run: Run) -> None:
 
 def test_election_that_is_won_and_one_that_is_not(run: Run) -> None:
     run.note("nominee", epoch=2, transfer=1)
-    run.now += 5 * MS
     run.note("reign_begun", epoch=2)
     run.note("role_ended", role="trader")
     run.note("nominee", epoch=4, transfer=0)
@@ -136,8 +150,30 @@ def test_election_that_is_won_and_one_that_is_not(run: Run) -> None:
 
     assert run.get("election_total", reason="planned", result="won") == 1
     assert run.get("election_total", reason="unplanned", result="failed") == 1
-    assert run.get("election_duration_seconds_sum", reason="planned") == 0.005
-    assert run.get("election_duration_seconds_count", reason="unplanned") == 0
+
+
+def test_phases_of_an_unplanned_interregnum_that_this_peer_ended_add_up_to_it(run: Run) -> None:
+    run.note("trader_lost", epoch=1)
+    for kind, after_ms in (("election", 2), ("nominee", 10), ("invested", 5), ("reign_begun", 3)):
+        run.now += after_ms * MS
+        run.note(kind, epoch=2, transfer=0)
+
+    took = {p: run.get("election_duration_seconds_sum", phase=p) for p in ELECTION_PHASES}
+    assert took == {"noticed": 0.002, "elected": 0.015, "begun": 0.003}
+    assert run.get("interregnum_seconds_sum", cause="unplanned") == pytest.approx(0.02)
+
+
+def test_phases_are_told_of_no_hand_over_and_not_by_who_only_follows(run: Run) -> None:
+    run.note("nominee", epoch=2, transfer=1)
+    run.note("reign_begun", epoch=2)
+    run.note("stepped_down", epoch=2)
+    run.note("election", epoch=2)
+    run.note("follows", epoch=3, trader=1)
+
+    assert run.get("interregnum_seconds_count", cause="planned") == 1
+    assert run.get("interregnum_seconds_count", cause="unplanned") == 1
+    for phase in ELECTION_PHASES:
+        assert run.get("election_duration_seconds_count", phase=phase) == 0
 
 
 def test_hand_overs_by_result_and_their_time(run: Run) -> None:
@@ -150,6 +186,16 @@ def test_hand_overs_by_result_and_their_time(run: Run) -> None:
     assert run.get("hand_overs_total", result="reopened") == 1
     assert run.get("hand_overs_total", result="done") == 1
     assert run.get("hand_over_duration_seconds_sum") == 0.003
+
+
+def test_what_fails_and_goes_on_is_counted(run: Run) -> None:
+    """A full disk (D4), and a copy that cannot be; a write that fails ends the process (R7)."""
+    run.meter.full()
+    run.note("bad_checkpoint", index=9, why="it ends too early")
+
+    assert run.get("disk_full_total", at="write") == 1
+    assert run.get("disk_full_total", at="start") == 0
+    assert run.get("checkpoints_refused_total") == 1
 
 
 # ---- the catalogue
@@ -176,6 +222,14 @@ def test_number_of_series_is_bounded_and_does_not_grow(items: int, peers: int) -
 
     assert len(series) <= SERIES_MAX
     assert len(found.items) <= ITEMS_MAX
+
+
+def test_buckets_tell_the_goal_of_a_crash_from_its_tail_and_reach_beyond_every_outage() -> None:
+    """A crash may cost 1.5 s; who waits to its deadline of at most 60 s must not look the same."""
+    steps = [later / earlier for earlier, later in pairwise(REQUEST_S)]
+
+    assert {0.25, 1, 1.5, 5, 10, 30} <= set(REQUEST_S)
+    assert max(steps) < 4
 
 
 def test_item_that_is_called_other_is_one_of_the_rest() -> None:
