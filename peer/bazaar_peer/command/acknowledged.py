@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from bazaar_peer.command.ring_folder import RingError
 
 if TYPE_CHECKING:
+    from bazaar_peer.command.audit import Report
     from bazaar_peer.command.replay import Replay
-    from bazaar_peer.command.report import Report
 
 
 def read_list(path: Path) -> list[tuple[str, str]]:
@@ -41,7 +41,9 @@ def check_acknowledged(
             report.violation(f"key {key[1]} of {key[0]} is in the list {count} times")
         times = replay.times[key]
         if times == 0 and key not in before:
+            report.lost.add(key)
             report.violation(f"key {key[1]} of {key[0]} was acknowledged and is in no journal")
         elif times > 1:
+            report.twice.add(key)
             report.violation(f"key {key[1]} of {key[0]} took effect {times} times")
     report.counted.append(f"{len(set(keys))} acknowledged keys looked up")

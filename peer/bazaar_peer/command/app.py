@@ -12,8 +12,19 @@ from typing import Annotated
 
 import typer
 
-from bazaar_peer.command import client, local, proofs, serve, views
-from bazaar_peer.command.options import URL, Json, Url, fail, show
+from bazaar_peer.command import (
+    client,
+    local,
+    paging,
+    proofs,
+    recording,
+    reports,
+    serve,
+    views,
+    watching,
+)
+from bazaar_peer.command.drill import options as drilled
+from bazaar_peer.command.options import URL, Data, Json, NoRecord, Peers, Record, Url, fail, show
 
 app = typer.Typer(
     name="bazaar",
@@ -31,17 +42,13 @@ app = typer.Typer(
     "bazaar up --roles buyers=3,sellers=3 --data ./ring"
 )
 def up(
-    peers: Annotated[
-        int | None, typer.Option(help="Number of peers. Default 6, or the ring's.")
-    ] = None,
+    peers: Peers = None,
     roles: Annotated[
         str, typer.Option(help="both | random | buyers=K,sellers=M (buyers take the lowest ids).")
     ] = "both",
     seed: Annotated[int, typer.Option(help="Fixes random roles and the agents' wishes.")] = 0,
     rate: Annotated[float, typer.Option(help="Orders a second of all buyers together.")] = 20.0,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the ring; goes on where it stopped.")
-    ] = None,
+    data: Data = None,
     port: Annotated[int, typer.Option(help="Peer i serves HTTP at PORT + i.")] = 8600,
     duration: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
     as_json: Json = False,
@@ -54,6 +61,8 @@ def up(
     ] = "3",
     log_json: Annotated[bool, typer.Option("--log-json", help="Logs as JSON lines.")] = False,
     commission: Annotated[int, typer.Option(help="Commission in basis points, of a new ring.")] = 0,
+    record: Record = None,
+    no_record: NoRecord = False,
 ) -> None:
     """Run a whole ring on this machine: real processes, real disks, real HTTP."""
     options = local.Options(
@@ -70,6 +79,8 @@ def up(
         restart_after=restart_after,
         log_json=log_json,
         commission_bp=commission,
+        record=record,
+        no_record=no_record,
     )
     try:
         local.up(options)
@@ -96,6 +107,7 @@ Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harm
 
 
 app.command(hidden=True)(serve.serve)
+app.command(hidden=True)(serve.selftest)
 
 
 @app.command(epilog="Examples:  bazaar scale 9 --data ./ring  ·  bazaar scale 3 --data ./ring")
@@ -230,30 +242,10 @@ def recover(
     show(found, as_json, views.recovered)
 
 
-@app.command(epilog="Example:  bazaar bench --requests 1200 --json")
-def bench(
-    requests: Annotated[int, typer.Option(min=10, max=1_000_000, help="Orders a ring.")] = 1200,
-    peers: Annotated[
-        list[int] | None, typer.Option(help="Peers of a ring; give it again for another one.")
-    ] = None,
-    port: Annotated[int, typer.Option(help="First port that may be used.")] = 8700,
-    as_json: Json = False,
-) -> None:
-    """Repeat the measurement of the report that this system comes from: 5 and 6 peers."""
-    from bazaar_peer.command import measure  # noqa: PLC0415 - only this command needs it
-
-    rings: list[dict[str, object]] = []
-    for place, count in enumerate(peers or [5, 6]):
-        try:
-            rings.append(asyncio.run(measure.measure(count, requests, port + 100 * place)))
-        except (measure.BenchError, client.CallError) as wrong:
-            raise fail(str(wrong)) from wrong
-    show({"rings": rings}, as_json, views.bench)
-
-
 @app.command(
     epilog="Examples:  bazaar simulate --schedules 2000 --jobs 2  ·  bazaar simulate --seed 42 "
-    "--trace  ·  bazaar simulate --plant trunc --schedules 2000"
+    "--trace  ·  bazaar simulate --plant trunc --schedules 2000  ·  bazaar simulate --seed 42 "
+    "--record 42.story"
 )
 def simulate(
     seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
@@ -262,14 +254,18 @@ def simulate(
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
     plant: Annotated[str, typer.Option(help="A bug to put in; the checkers must find it.")] = "",
     trace: Annotated[bool, typer.Option("--trace", help="Tell one schedule line by line.")] = False,
+    record: Record = None,
     as_json: Json = False,
 ) -> None:
     """Play random schedules of faults against the very same core, and check every rule."""
     from bazaar_peer.command import simulated  # noqa: PLC0415 - only this command needs it
 
     try:
+        if record is not None:
+            simulated.record(seed, peers, plant, record)
+            return
         failed = simulated.run(seed, peers, schedules, jobs, plant, trace=trace, as_json=as_json)
-    except ValueError as wrong:
+    except (ValueError, OSError) as wrong:
         raise fail(str(wrong), 2) from wrong
     if failed:
         raise typer.Exit(1)
@@ -277,6 +273,12 @@ def simulate(
 
 app.command(epilog=proofs.VERIFY_EXAMPLES)(proofs.verify)
 app.command(epilog=proofs.LOAD_EXAMPLES)(proofs.load)
+app.command(epilog=watching.WATCH_EXAMPLES)(watching.watch)
+app.command(epilog=paging.PAGE_EXAMPLES)(paging.page)
+app.command(epilog=recording.RECORD_EXAMPLES)(recording.record)
+app.command(epilog=drilled.EXAMPLES)(drilled.drill)
+app.command(epilog=reports.BENCH_EXAMPLES)(reports.bench)
+app.command(epilog=reports.REPORT_EXAMPLES)(reports.report)
 
 
 def main() -> None:

@@ -16,9 +16,11 @@ HINT = "is a ring running there? `bazaar up` starts one, --url names another pee
 class CallError(Exception):
     """No answer, or one that says no; the text is for a person."""
 
-    def __init__(self, text: str, exit_code: int = 1) -> None:
+    def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
-        self.exit_code = exit_code
+        self.status = status
+        """Of the answer; 0: there is none."""
+        self.exit_code = 2 if 400 <= status < 429 else 1
 
 
 def fresh_key() -> str:
@@ -44,13 +46,16 @@ async def call(
         why = str(error) or type(error).__name__
         raise CallError(f"no answer from {url}: {why} ({HINT})") from error
     if response.status >= 400:
-        raise CallError(_why(found, response.status), 2 if response.status < 429 else 1)
-    assert isinstance(found, dict)
+        raise CallError(_why(found, response.status), response.status)
+    if not isinstance(found, dict):
+        raise CallError(f"{url} answers, but not as a peer does ({HINT})")
     return found
 
 
-def _why(problem: dict[str, Any], status: int) -> str:
+def _why(problem: Any, status: int) -> str:
     """Return a problem in words, with the field that is wrong."""
+    if not isinstance(problem, dict):
+        return f"status {status}"
     detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
     field = str(problem.get("field") or "")
     return f"{field}: {detail}" if field and field not in detail else detail

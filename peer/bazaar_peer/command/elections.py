@@ -49,6 +49,8 @@ class Elections:
         """(monotonic ns, reason, peer) of losses noticed since the last reign."""
         self.found: list[dict[str, int | str | float]] = []
         self.epochs: set[int] = set()
+        self.killed: set[int] = set()
+        """Whom another peer has killed, as it says; whoever sees them end takes them out."""
 
     def add(self, log: Path) -> None:
         """Follow one more log, from its present end on."""
@@ -79,6 +81,8 @@ class Elections:
         elif name == "follows" and int(event.get("epoch", "0")) in self.epochs:
             # It had not heard of the trader yet, like a peer that has just started.
             self.signs = [sign for sign in self.signs if sign[2] != event.get("peer", "")]
+        elif name == "fault" and event.get("what") == "killed":
+            self.killed.add(int(event["peer"]))
         elif name == "reign_begun" and int(event["epoch"]) not in self.epochs:
             self.epochs.add(int(event["epoch"]))
             signs = [sign for sign in self.signs if now - sign[0] < LOOK_BACK_NS]

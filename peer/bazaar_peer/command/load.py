@@ -3,8 +3,8 @@
 Orders are due at a rate, whatever became of earlier ones. Each has one key, and is attempted with
 it, `ATTEMPT_S` at a time, until some answer takes it or `DEADLINE_S` has gone by since it was due:
 then it has failed. What was acknowledged is listed, so that `bazaar verify` can prove that nothing
-of it is missing or doubled. Memory is bounded by the rate (orders under way) and the number of
-orders (four bytes each).
+of it is missing or doubled; so is, on demand, what became of each order (orders.py). Memory is
+bounded by the rate (orders under way) and the number of orders (four bytes each).
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ import secrets
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bazaar_peer.command.attempts import Call, Target, UrlError, attempt
+from bazaar_peer.command.attempts import REFUSED, Call, Target, UrlError, attempt
+from bazaar_peer.command.orders import OK, REJECTED, UNKNOWN, Order
 from bazaar_peer.command.tally import GAP_MS, Tally
 from bazaar_peer.market.commands import QUANTITY_MAX
 
 ATTEMPT_S, DEADLINE_S = 1.0, 10.0
 PAUSE_S, PAUSE_MAX_S = 0.02, 0.25
 """Before the next attempt, doubled each time: peers that are gone are not stormed."""
-RATE_MAX, ORDERS_MAX, URLS_MAX = 1000.0, 10_000_000, 64
+RATE_MAX, ORDERS_MAX, URLS_MAX, BUYERS_MAX = 1000.0, 10_000_000, 64, 1000
 PACE_S = 0.05
 PROGRESS_S = 5.0
 HOPELESS = frozenset({400, 404, 405, 413, 415, 422})
 """The same request will be answered the same for ever."""
 PRICE = 1
+ORDERS = "/v1/orders"
 
 
 class LoadError(Exception):
@@ -46,20 +49,27 @@ class Options:
     rate: float
     seconds: float
     item: str = "salt"
+    buyers: int = 1
+    """So many take turns, each with a name and keys of its own."""
     gap_ms: float = GAP_MS
     acknowledged: str = ""
     """A file; `-` is standard output; empty: nowhere."""
+    orders: str = ""
+    """The same, for single orders."""
+    progress_s: float = PROGRESS_S
 
 
 class Load:
     """One run: `run` ends when its time is over, or soon after `stop`."""
 
-    def __init__(self, options: Options, listed: IO[str] | None) -> None:
+    def __init__(
+        self, options: Options, listed: IO[str] | None, orders: IO[str] | None = None
+    ) -> None:
         self.options = options
         self.client = f"load-{secrets.token_hex(4)}"
         self.tally = Tally(gap_ms=options.gap_ms)
         self._targets = [Target.of(url) for url in options.urls]
-        self._listed = listed
+        self._listed, self._orders = listed, orders
         self._stopped = asyncio.Event()
         self._turn = 0
 
@@ -72,6 +82,7 @@ class Load:
         await asyncio.gather(*(target.look_up() for target in self._targets))
         try:
             if await self._stock():
+                self.tally.begun = True
                 async with asyncio.TaskGroup() as group:
                     watching = group.create_task(self._watch())
                     async with asyncio.TaskGroup() as orders:
@@ -99,15 +110,28 @@ class Load:
             left, number = left - QUANTITY_MAX, number + 1
         return True
 
+    def _buyers(self) -> list[tuple[str, bytes]]:
+        """Return each buyer's name, and what it sends."""
+        several, item = self.options.buyers > 1, self.options.item
+        names = [
+            f"{self.client}-{number}" if several else self.client
+            for number in range(self.options.buyers)
+        ]
+        return [
+            (name, json.dumps({"item": item, "quantity": 1, "buyer": name}).encode())
+            for name in names
+        ]
+
     async def _pace(self, orders: asyncio.TaskGroup) -> None:
-        body = json.dumps({"item": self.options.item, "quantity": 1, "buyer": self.client}).encode()
+        buyers = self._buyers()
         began, number = time.monotonic(), 0
         count = int(self.options.rate * self.options.seconds)
         while number < count and not self._stopped.is_set():
             now = time.monotonic()
             while number < count and (due := began + number / self.options.rate) <= now:
                 self.tally.late_s = max(self.tally.late_s, now - due)
-                call = Call("/v1/orders", self.client, f"order-{number}", body)
+                client, body = buyers[number % len(buyers)]
+                call = Call(ORDERS, client, f"order-{number}", body)
                 orders.create_task(self._carry(call, due))
                 number += 1
             # Never a whole pause late: an order is due at its own moment, not at a tick's.
@@ -118,28 +142,40 @@ class Load:
         """Attempt a command until it is taken, or has failed; tell which."""
         tally, attempts, pause = self.tally, 0, PAUSE_S
         tally.sent += 1
+        self._turn += 1
+        first, count, place = self._turn, len(self._targets), 0
         last: int | str = ""
         while (left := due + DEADLINE_S - time.monotonic()) > 0.1:  # no peer takes a shorter one
-            self._turn += 1
-            target = self._targets[self._turn % len(self._targets)]
+            place = (first + attempts) % count
             attempts += 1
-            last = await attempt(target, call, min(ATTEMPT_S, left))
+            last = await attempt(self._targets[place], call, min(ATTEMPT_S, left))
             tally.answers[str(last)] += 1
             if isinstance(last, int) and 200 <= last < 300:
                 tally.answered(due, time.monotonic(), attempts)
                 if self._listed is not None:
                     self._listed.write(f"{call.client} {call.key}\n")
+                self._told(call, due, OK, place, attempts)
                 return True
             if last in HOPELESS:
                 break
+            if last == REFUSED and attempts % count:
+                continue  # nobody is there: the next one is asked at once
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX_S)
         tally.gave_up(call.key, due, attempts, last)
+        self._told(call, due, REJECTED if last in HOPELESS else UNKNOWN, place, attempts)
         return False
+
+    def _told(self, call: Call, due: float, outcome: str, place: int, attempts: int) -> None:
+        """List what became of one order."""
+        if self._orders is not None and call.path == ORDERS:
+            latency_ms = (time.monotonic() - due) * 1e3
+            one = Order(self.tally.wall(due), latency_ms, outcome, place, attempts)
+            self._orders.write(one.line())
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(PROGRESS_S)
+            await asyncio.sleep(self.options.progress_s)
             tally = self.tally
             under_way = tally.sent - tally.acknowledged - tally.failed
             sys.stderr.write(
@@ -161,6 +197,8 @@ def check(options: Options) -> None:
         raise LoadError(f"give --url 1 to {URLS_MAX} times, not {len(options.urls)} times")
     if not 0 < options.rate <= RATE_MAX:
         raise LoadError(f"--rate is above 0 and at most {RATE_MAX:g}, not {options.rate:g}")
+    if not 1 <= options.buyers <= BUYERS_MAX:
+        raise LoadError(f"--buyers is 1 to {BUYERS_MAX}, not {options.buyers}")
     if not 0 < options.rate * options.seconds <= ORDERS_MAX:
         raise LoadError(f"--rate times --seconds is 1 to {ORDERS_MAX} orders: choose less of one")
     try:
@@ -177,28 +215,27 @@ def load(options: Options) -> Tally:
         LoadError: an option makes no sense, or the list cannot be written.
     """
     check(options)
-    try:
-        listed = _open(options.acknowledged)
-    except OSError as wrong:
-        raise LoadError(f"{options.acknowledged} cannot be written: {wrong.strerror}") from wrong
 
-    async def run() -> Tally:
-        running = Load(options, listed)
+    async def run(listed: IO[str] | None, orders: IO[str] | None) -> Tally:
+        running = Load(options, listed, orders)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, running.stop)
         return await running.run()
 
-    try:
-        return asyncio.run(run())
-    finally:
-        if listed is not None:
-            listed.flush()
-            if listed is not sys.stdout:
-                listed.close()
+    with ExitStack() as files:
+        listed, orders = (_open(name, files) for name in (options.acknowledged, options.orders))
+        return asyncio.run(run(listed, orders))
 
 
-def _open(name: str) -> IO[str] | None:
+def _open(name: str, files: ExitStack) -> IO[str] | None:
+    """Open a list for as long as `files` does; nobody's is None."""
     if not name:
         return None
-    return sys.stdout if name == "-" else Path(name).open("w", encoding="utf-8")
+    if name == "-":
+        files.callback(sys.stdout.flush)
+        return sys.stdout
+    try:
+        return files.enter_context(Path(name).open("w", encoding="utf-8"))
+    except OSError as wrong:
+        raise LoadError(f"{name} cannot be written: {wrong.strerror}") from wrong

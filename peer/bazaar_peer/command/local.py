@@ -15,6 +15,7 @@ from rich.live import Live
 
 from bazaar_peer.agents.roles import assign_roles
 from bazaar_peer.command import ring_folder
+from bazaar_peer.command.recorded import record_ring
 from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder, Running
 from bazaar_peer.command.summary import clear_totals, print_summary, summary
 from bazaar_peer.command.table import Board
@@ -48,6 +49,8 @@ class Options:
     restart_after: str
     log_json: bool
     commission_bp: int
+    record: Path | None = None
+    no_record: bool = False
 
 
 def up(options: Options) -> None:
@@ -68,12 +71,17 @@ def up(options: Options) -> None:
     supervisor = Supervisor(
         folder=folder, settings=settings, restart_after_s=restart_after, say=board.say
     )
-    say.print(f"ring of {peers} at {settings(0).client_url(0)} and up, data in {folder.path}")
+    url = settings(0).client_url(0)
+    say.print(f"ring of {peers} at {url} and up, data in {folder.path}")
+    say.print(f"see it live: {url}/")
     folder.note_running(Running(os.getpid(), options.port))
     try:
         asyncio.run(_watch(options, supervisor, board))
     finally:
         folder.note_running(None)
+    if options.record is not None:
+        count = record_ring(folder, options.record)
+        say.print(f"{count:,} steps in {options.record}: bazaar watch {options.record}")
     print_summary(summary(supervisor), as_json=options.as_json)
 
 
@@ -96,6 +104,10 @@ def _check(options: Options) -> float | None:
         raise UsageError(f"--rate must be 0 or more orders a second, not {options.rate:g}")
     if not 0 <= options.commission_bp <= 10_000:
         raise UsageError(f"--commission is 0 to 10000 basis points, not {options.commission_bp}")
+    if options.record is not None and not options.record.absolute().parent.is_dir():
+        raise UsageError(f"--record {options.record}: there is no folder to write it into")
+    if options.record is not None and options.no_record:
+        raise UsageError("--record needs what --no-record keeps from being kept: leave one out")
     if options.duration is not None and options.duration <= 0:
         raise UsageError(f"--duration must be more than 0 seconds, not {options.duration:g}")
     if options.restart_after == "never":
@@ -167,6 +179,8 @@ def _settings(options: Options, folder: RingFolder, peer: int) -> ProcessSetting
         log_json=options.log_json,
         stats=str(folder.stats(peer)),
         port=options.port,
+        cuts=True,
+        record=not options.no_record,
         election=options.election,
         role=role if options.agents else "",
         seed=options.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,14 @@ from bazaar_peer.command import views
 
 Url = Annotated[str, typer.Option(help="Any peer of the ring.", envvar="BAZAAR_URL")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
+Record = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a story, for `bazaar watch FILE`.")
+]
+Peers = Annotated[int | None, typer.Option(help="Number of peers. Default 6, or the ring's.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the ring; goes on where it stopped.")]
+NoRecord = Annotated[
+    bool, typer.Option("--no-record", help="Keep no record: the live page has no story then.")
+]
 URL = "http://127.0.0.1:8600"
 
 

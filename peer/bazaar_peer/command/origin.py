@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bazaar_peer.command.history import read_history
-from bazaar_peer.command.ring_folder import RingError, RingFolder, read_ring
+from bazaar_peer.command.ring_folder import NoProofError, RingFolder, read_ring
 from bazaar_peer.core.messages import Stored, Submission, decode_record
 from bazaar_peer.runtime.checkpoint_file import SUFFIX, read_checkpoint
 from bazaar_peer.runtime.ends import Place
@@ -32,7 +32,7 @@ def read_origin(folder: RingFolder) -> Origin | None:
     """Read where a ring's history begins; None: with its first entry.
 
     Raises:
-        RingError: it begins with a recovered state, and that is gone or damaged.
+        NoProofError: it begins with a recovered state, and that is gone or damaged.
     """
     if not folder.made.former:
         return None
@@ -40,7 +40,7 @@ def read_origin(folder: RingFolder) -> Origin | None:
     try:
         saved, parts = read_checkpoint(Files(), paths[-1])
     except (IndexError, VolumeError) as wrong:
-        raise RingError(
+        raise NoProofError(
             f"the state that ring {folder.made.ring} was recovered with is not in "
             f"{folder.path / 'archive'}, or damaged: its history cannot be audited ({wrong})"
         ) from wrong

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from bazaar_peer.command import local, views
-from bazaar_peer.command.options import fail
+from bazaar_peer.command.options import Json, fail
+from bazaar_peer.command.ring_folder import NoProofError
 
 VERIFY_EXAMPLES = (
     "Examples:  bazaar verify ./ring --acknowledged acknowledged.txt  ·  "
@@ -33,12 +34,14 @@ def verify(
         Path | None, typer.Argument(metavar="[DIR]", help="Folder of a stopped ring.")
     ] = None,
     url: Annotated[
-        list[str] | None, typer.Option(help="A peer of a running ring; it names the others.")
+        list[str] | None,
+        typer.Option(help="A peer of a running ring, which names the others; or several."),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token of a ring that has one.")
     ] = None,
     acknowledged: Acknowledged = None,
+    as_json: Json = False,
 ) -> None:
     """Audit the journals of a ring, stopped or running (S1, S3, S4, S6–S8, S10)."""
     from bazaar_peer.command import verify as audit  # noqa: PLC0415 - only this command needs it
@@ -52,8 +55,11 @@ def verify(
         else:
             report = running.verify(url or [], token_file, acknowledged)
     except local.RingError as wrong:
-        raise fail(str(wrong), 2) from wrong
-    views.audit(report)
+        raise fail(str(wrong), 1 if isinstance(wrong, NoProofError) else 2) from wrong
+    if as_json:
+        sys.stdout.write(json.dumps(report.told()) + "\n")
+    else:
+        views.audit(report)
     if report.violations:
         raise typer.Exit(1)
 
@@ -65,11 +71,16 @@ def load(
     acknowledged: Annotated[
         str, typer.Option(help="Write `client key` of what was acknowledged there; - prints it.")
     ] = "",
+    orders: Annotated[
+        str, typer.Option(help="Write what became of each order there: due, ms, outcome, …")
+    ] = "",
     item: Annotated[str, typer.Option(help="What is bought; it is put on offer first.")] = "salt",
+    buyers: Annotated[int, typer.Option(help="So many names take turns.")] = 1,
     gap_ms: Annotated[
         float, typer.Option(min=1, help="List times so long without an answered order.")
     ] = 100.0,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 if any failed.")] = False,
+    progress: Annotated[float, typer.Option(min=0.1, help="Seconds between two lines.")] = 5.0,
 ) -> None:
     """Order at a rate, whatever happens to the ring, and tell what came of it.
 
@@ -83,13 +94,21 @@ def load(
         rate=rate,
         seconds=seconds,
         item=item,
+        buyers=buyers,
         gap_ms=gap_ms,
         acknowledged=acknowledged,
+        orders=orders,
+        progress_s=progress,
     )
     try:
         tally = loading.load(options)
     except loading.LoadError as wrong:
         raise fail(str(wrong), 2) from wrong
     sys.stdout.write(json.dumps(tally.told()) + "\n")
+    if not tally.begun:
+        raise fail(
+            f"nobody took the goods that were to be bought, so nothing was ordered. Is a ring "
+            f"running at {', '.join(url)}, and has it a trader? `bazaar ring --url` shows it"
+        )
     if strict and tally.failed:
         raise typer.Exit(1)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
+from bazaar_peer.command.audit import Report
 from bazaar_peer.command.history import History
 from bazaar_peer.command.origin import Origin
-from bazaar_peer.command.report import Report
 from bazaar_peer.core.messages import (
     COMMAND,
+    Answer,
+    Entry,
     EpochStarted,
     MembersChanged,
     Record,
@@ -28,6 +31,43 @@ from bazaar_peer.market.market import Market
 
 SUMS_EVERY = 1000
 """Records between two looks at the running sums (S7)."""
+
+
+class Outcomes:
+    """What the entries of a record came to, each at its own moment.
+
+    Asked of the state behind the record, an order would have come to nothing whose result a later
+    entry of the same record let go (R13 a: its peer had given it up, and raised the floor). An
+    outcome names the index that executed it, and so the entry: by number alone, one that was beyond
+    the window would take what the same number came to when the floor had been raised.
+    """
+
+    def __init__(self, record: Record, answers: list[Answer]) -> None:
+        self._at = {answer.index: answer for answer in answers if answer.status == Status.OK}
+        self._record, self._count = record, len(answers)
+
+    def of(self, index: int, entry: Entry) -> Answer | None:
+        """Return what the entry at an index did; None: nothing, it is a repeat or was refused."""
+        answer = self._at.get(index)
+        return answer if answer is not None and _belongs(answer, entry) else None
+
+    def wrong(self) -> Iterator[str]:
+        """Yield a sentence for each outcome that is left over: no entry of the record has it."""
+        record, first = self._record, self._record.first
+        asked = sum(isinstance(entry, Submission) for entry in record.entries)
+        if self._count > asked:
+            yield f"the batch at index {first} has {self._count} outcomes of {asked} commands (S6)"
+        for index, answer in self._at.items():
+            place = index - first
+            if place >= len(record.entries):
+                yield f"the batch at index {first} took effect at {index}, behind its end (S6)"
+            elif place >= 0 and not _belongs(answer, record.entries[place]):
+                yield f"something took effect at index {index} that does not stand there (S6)"
+
+
+def _belongs(answer: Answer, entry: Entry) -> bool:
+    """Tell whether it may be this entry's: a repeat within the record has another number."""
+    return isinstance(entry, Submission) and entry.digest == answer.digest
 
 
 class Replay:
@@ -112,7 +152,9 @@ class Replay:
                     return
 
     def _apply(self, record: Record, stored: Stored) -> None:
-        self.state.apply(record, stored.chain)
+        outcomes = Outcomes(record, self.state.apply(record, stored.chain))
+        for sentence in outcomes.wrong():
+            self.report.violation(sentence)
         for index, entry in enumerate(record.entries, record.first):
             if isinstance(entry, EpochStarted):
                 self.entries["reigns"] += 1
@@ -122,19 +164,19 @@ class Replay:
                         f"epoch {record.epoch} has two traders, {known} and {entry.trader} (S1)"
                     )
             elif isinstance(entry, Submission) and entry.kind == COMMAND:
-                self._submission(entry, index)
+                self._submission(entry, index, outcomes.of(index, entry) is not None)
             elif not isinstance(entry, MembersChanged):
                 self.entries["sessions and versions"] += 1
 
-    def _submission(self, entry: Submission, index: int) -> None:
+    def _submission(self, entry: Submission, index: int, took_effect: bool) -> None:
         """S6, counted apart from the tables that decide it."""
         name = (entry.session, entry.number)
-        outcome = self.state.lookup_number(*name)
-        if outcome is None or outcome[1] != Status.OK or outcome[2] != index:
+        if not took_effect:
             self.entries["repeats and refusals"] += 1
             return
         self.entries["commands"] += 1
         if name in self.executed:
+            self.report.twice.add((entry.client, entry.key) if entry.key else name)
             self.report.violation(
                 f"number {name[1]} of session {name[0]} took effect at index "
                 f"{self.executed[name]} and again at {index} (S6)"
@@ -148,6 +190,7 @@ class Replay:
         now, limit = self.state.log_time, self.state.sessions.limits.key_retention_ms
         before = self.keys.get(key)
         if before is not None and now - before[1] <= limit:
+            self.report.twice.add(key)
             self.report.violation(
                 f"key {key[1]} of {key[0]} took effect at index {before[0]} and again at {index} "
                 "(S6)"

@@ -31,6 +31,10 @@ class RingError(Exception):
     """A folder that cannot be used as asked; the text says what is wrong and how to mend it."""
 
 
+class NoProofError(RingError):
+    """Nobody misused anything, and yet the audit cannot be made; the text says what is missing."""
+
+
 class RingFile(msgspec.Struct, frozen=True, kw_only=True):
     """DIR/ring.json: what a ring was made with."""
 

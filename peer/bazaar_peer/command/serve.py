@@ -1,4 +1,4 @@
-"""`bazaar serve`: one peer of a ring in a cluster, as the operator's pods run it."""
+"""What pods of a cluster run: a peer of a ring, and the drill of `helm test`."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def serve(
         typer.echo(f"bazaar: {error}", err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(process.main(found))
+
+
+def selftest(
+    url: Annotated[str, typer.Option(help="The ring's Service for clients.")],
+    name: Annotated[str, typer.Option(help="The Bazaar; its pods are NAME-0, NAME-1, …")],
+    namespace: Annotated[str, typer.Option(help="Where its pods are.")],
+) -> None:
+    """Buy, delete the trader's pod, buy on, and see that everything was executed once."""
+    from bazaar_peer.command import selftest as testing  # noqa: PLC0415 - only this one needs it
+
+    try:
+        testing.run(url, name, namespace, typer.echo)
+    except testing.SelfTestError as wrong:
+        typer.echo(f"bazaar: the ring did not pass: {wrong}", err=True)
+        raise typer.Exit(1) from wrong

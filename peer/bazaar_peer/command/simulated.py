@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import msgspec
 
+from bazaar_peer.command.recorded import record_seed
 from bazaar_peer.simulation.plants import PLANTS
 from bazaar_peer.simulation.run import Result, simulate
 from bazaar_peer.simulation.run import trace as lines
@@ -19,10 +21,7 @@ def run(
     Raises:
         ValueError: there is no such bug, or no such ring.
     """
-    if plant and plant not in PLANTS:
-        raise ValueError(f"no bug is called {plant!r}; there are: {', '.join(sorted(PLANTS))}")
-    if peers and not 3 <= peers <= 6:
-        raise ValueError(f"--peers is 3 to 6, or 0 to draw it from the seed; not {peers}")
+    _check(peers, plant)
     if trace:
         for line in lines(seed, peers, plant):
             sys.stdout.write(line + "\n")
@@ -42,6 +41,20 @@ def run(
     if plant:
         return not result.violations  # a planted bug that is not found is the failure
     return result.failed
+
+
+def record(seed: int, peers: int, plant: str, path: Path) -> None:
+    """Play one schedule and write its story. Raises ValueError as `run` does, OSError."""
+    _check(peers, plant)
+    count, end = record_seed(seed, peers, plant, path)
+    sys.stdout.write(f"seed {seed}: {end}; {count:,} steps in {path}: bazaar watch {path}\n")
+
+
+def _check(peers: int, plant: str) -> None:
+    if plant and plant not in PLANTS:
+        raise ValueError(f"no bug is called {plant!r}; there are: {', '.join(sorted(PLANTS))}")
+    if peers and not 3 <= peers <= 6:
+        raise ValueError(f"--peers is 3 to 6, or 0 to draw it from the seed; not {peers}")
 
 
 def _tell(line: str) -> None:

@@ -31,6 +31,8 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.time)
     gap_ms: float = GAP_MS
+    begun: bool = False
+    """The goods were taken, and orders became due."""
     sent: int = 0
     acknowledged: int = 0
     failed: int = 0
@@ -51,7 +53,7 @@ class Tally:
 
     def wall(self, moment: float) -> float:
         """Return a moment as seconds of the wall clock."""
-        return round(self.began_at + moment - self.began, 4)
+        return round(self.began_at + moment - self.began, 6)
 
     def answered(self, due: float, now: float, attempts: int) -> None:
         """Count an order that was taken."""

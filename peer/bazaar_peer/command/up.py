@@ -18,6 +18,7 @@ import aiohttp
 
 from bazaar_peer.command.elections import Elections
 from bazaar_peer.command.ring_folder import RingError, RingFolder
+from bazaar_peer.record.recorder import note_fault
 from bazaar_peer.runtime.driver import EXIT_REMOVED
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 from bazaar_peer.runtime.stats import Stats
@@ -30,6 +31,8 @@ DAMAGED = 65
 ASK_S = 0.2
 """Between two looks at the size that the ring wishes for, at one peer after the other."""
 LEFT_S = 1.0
+QUIET_S = 0.25
+"""Behind a death, while the others elect."""
 
 
 GONE = "it has left the ring"
@@ -150,6 +153,7 @@ class Supervisor:
             if self.stopping:
                 return
             child.deaths += 1
+            died_at = time.monotonic_ns()
             if code == EXIT_REMOVED:
                 await asyncio.sleep(LEFT_S)  # the size that it left for may be known by then
                 if child.peer >= self.size:
@@ -164,15 +168,35 @@ class Supervisor:
                 )
                 return
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            if self.restart_after_s is None:
+            again_s = self.restart_after_s
+            if again_s is None:
                 child.out = how
                 self.say(f"peer {child.peer} ended ({how}) and is not started again")
+            else:
+                self.say(f"peer {child.peer} ended ({how}); it is started again in {again_s:g} s")
+            quiet_s = QUIET_S if again_s is None else min(again_s, QUIET_S)
+            if code < 0:
+                await self._note_death(child.peer, died_at, quiet_s)
+            if again_s is None:
                 return
-            self.say(
-                f"peer {child.peer} ended ({how}); it is started again "
-                f"in {self.restart_after_s:g} s"
-            )
-            await asyncio.sleep(self.restart_after_s)
+            await asyncio.sleep(again_s - (quiet_s if code < 0 else 0.0))
+
+    async def _note_death(self, peer: int, died_at: int, quiet_s: float) -> None:
+        """Note it behind the election that it caused: to open a record takes a core some ms."""
+        try:
+            await asyncio.sleep(quiet_s)
+        finally:
+            if not self._is_noted(peer):
+                note_fault(self.folder.volume(peer), died_at, "killed")
+
+    def _is_noted(self, peer: int) -> bool:
+        """Tell whether a peer that has ended was killed by another one, which has noted it."""
+        self.look()
+        assert self.elections is not None
+        killed = self.elections.killed
+        found = peer in killed
+        killed.discard(peer)
+        return found
 
     async def _live(self, child: Child) -> int:
         settings = self.settings(child.peer)

@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bazaar_peer.command.acknowledged import check_acknowledged, read_list
+from bazaar_peer.command.audit import Report
 from bazaar_peer.command.history import History, read_former, read_history
 from bazaar_peer.command.origin import Origin, keys_before, read_origin
 from bazaar_peer.command.replay import Replay
-from bazaar_peer.command.report import Report
 from bazaar_peer.command.ring_folder import RingError, open_ring
 from bazaar_peer.core.journal import chain_hash
 from bazaar_peer.core.messages import Stored

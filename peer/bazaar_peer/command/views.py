@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from bazaar_peer.command.report import Report
+    from bazaar_peer.command.audit import Report
 
 View: TypeAlias = Callable[[dict[str, Any]], None]
 console = Console()
@@ -18,7 +18,7 @@ console = Console()
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold")
     for column in columns:
-        left = column in {"item", "role", "name", "buyer", "seller", "url"}
+        left = column in {"item", "role", "name", "buyer", "seller", "url", "run"}
         table.add_column(column, justify="left" if left else "right")
     return table
 
@@ -100,17 +100,24 @@ def accounts(found: dict[str, Any]) -> None:
 
 
 def bench(found: dict[str, Any]) -> None:
-    table = _table("peers", "requests", "mean", "p50", "p99", "max", "report's mean", "faster")
+    table = _table("peers", "run", "mean", "p50", "p99", "max", "lab report", "faster")
     for ring_ in found["rings"]:
         report = ring_["report_mean_ms"]
-        table.add_row(
-            str(ring_["peers"]),
-            str(ring_["requests"]),
-            *(f"{ring_[name]} ms" for name in ("mean_ms", "p50_ms", "p99_ms", "max_ms")),
-            f"{report} ms" if report else "-",
-            f"{ring_['times_faster']} ×" if report else "-",
-        )
+        beside = [f"{report:.0f}", f"{ring_['times_faster']} ×"] if report else ["-", "-"]
+        table.add_row(*_run(ring_, "in peace", ring_), *beside)
+        if "elections" in ring_:
+            kills = ring_["elections"]["kills"]
+            table.add_row(*_run(ring_, f"trader killed {kills} ×", ring_["elections"]))
+        if "pyro4" in ring_:
+            table.add_row(*_run(ring_, "Pyro4", ring_["pyro4"]))
+    requests = found["rings"][0]["requests"]
+    console.print(f"milliseconds a request; {requests:,} requests a run", highlight=False)
     console.print(table)
+
+
+def _run(ring_: dict[str, Any], name: str, run: dict[str, Any]) -> list[str]:
+    figures = [f"{run[key]:.2f}" for key in ("mean_ms", "p50_ms", "p99_ms", "max_ms")]
+    return [str(ring_["peers"]), name, *figures]
 
 
 def recovered(found: dict[str, Any]) -> None:
@@ -127,5 +134,11 @@ def audit(report: Report) -> None:
         console.print(line, highlight=False)
     for sentence in report.violations:
         console.print(f"VIOLATION: {sentence}", style="bold red", highlight=False)
+    if report.omitted:
+        more = f"and {report.omitted} more violations"
+        console.print(more, style="bold red", highlight=False)
+    if report.lost or report.twice:
+        counts = f"{len(report.lost)} lost, {len(report.twice)} done more than once"
+        console.print(counts, style="bold red", highlight=False)
     if not report.violations:
         console.print("no violation found", style="green")

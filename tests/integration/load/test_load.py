@@ -7,14 +7,15 @@ import io
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from bazaar_peer.command import load as loading
-from bazaar_peer.command.load import Load, LoadError, Options
+from bazaar_peer.command.load import PAUSE_S, Load, LoadError, Options
+from bazaar_peer.command.orders import OK, REJECTED, UNKNOWN, read_orders
 from tests.integration.ring.conftest import bazaar
 
 Answer = Callable[[str, int], int | None]
@@ -103,12 +104,81 @@ async def test_order_that_is_refused_for_good_has_failed(server: Server) -> None
     assert tally.failures[0]["last"] == 422
 
 
+async def test_each_order_is_listed_with_what_became_of_it_and_who_answered(server: Server) -> None:
+    def answer(key: str, attempt: int) -> int | None:
+        return {"order-2": 503 if attempt == 1 else 200, "order-3": 422}.get(key, 200)
+
+    server.answer = answer
+    given, orders = options(server), io.StringIO()
+    load = Load(replace(given, urls=[server.url, server.url]), None, orders)
+
+    tally = await load.run()
+
+    found = sorted(read_orders(orders.getvalue().splitlines()))
+    assert [one.outcome for one in found] == [OK, OK, OK, REJECTED, *[OK] * 16]
+    assert [one.attempts for one in found] == [1, 1, 2, *[1] * 17]
+    assert {one.place for one in found} == {0, 1}
+    assert found[2].latency_ms > PAUSE_S * 1e3  # counted through both attempts
+    dues = [one.due - found[0].due for one in found]
+    assert dues == pytest.approx([number / given.rate for number in range(20)], abs=1e-5)
+    assert (tally.acknowledged, tally.failed) == (20, 1)
+
+
+async def test_order_that_nobody_answers_in_time_is_unknown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "DEADLINE_S", 0.5)
+    server.answer = lambda key, _attempt: None if key == "order-0" else 200
+    orders = io.StringIO()
+
+    await Load(options(server, seconds=0.005), None, orders).run()
+
+    (one,) = read_orders(orders.getvalue().splitlines())
+    assert one.outcome == UNKNOWN
+    assert one.attempts > 1
+
+
+async def test_where_nobody_listens_the_next_peer_is_asked_at_once(server: Server) -> None:
+    """A pause would be the price of the load, not of the ring."""
+    orders, given = io.StringIO(), options(server)
+    load = Load(replace(given, urls=["http://127.0.0.1:9", server.url]), None, orders)
+
+    told = (await load.run()).told()
+
+    assert (told["acknowledged"], told["failed"]) == (21, 0)
+    found = list(read_orders(orders.getvalue().splitlines()))
+    assert {(one.place, one.attempts) for one in found} == {(1, 1), (1, 2)}
+    assert load.tally.answers["refused"] == load.tally.retried
+
+
+async def test_buyers_take_turns_with_names_and_keys_of_their_own(server: Server) -> None:
+    listed = io.StringIO()
+    load = Load(replace(options(server), buyers=3), listed)
+
+    await load.run()
+
+    buyers = Counter(line.split()[0] for line in listed.getvalue().splitlines())
+    own = load.client
+    assert buyers == {own: 1, f"{own}-0": 7, f"{own}-1": 7, f"{own}-2": 6}  # own: the goods
+
+
 async def test_nothing_is_begun_when_nobody_takes_the_goods(server: Server) -> None:
     server.answer = lambda _key, _attempt: 400
 
     tally = await Load(options(server), None).run()
 
     assert (tally.sent, tally.failed) == (1, 1)
+
+
+async def test_load_whose_goods_nobody_takes_ends_with_1_and_a_sentence(server: Server) -> None:
+    server.answer = lambda _key, _attempt: 400
+
+    done = await asyncio.to_thread(bazaar, "load", "--url", server.url)
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["failed"] == 1
+    assert "nobody took the goods" in done.stderr
+    assert server.url in done.stderr
 
 
 async def test_stopped_load_ends_what_is_under_way(server: Server) -> None:
@@ -131,6 +201,7 @@ async def test_stopped_load_ends_what_is_under_way(server: Server) -> None:
         ({"urls": []}, "--url 1 to 64 times"),
         ({"urls": ["127.0.0.1:8600"]}, "http://HOST:PORT"),
         ({"rate": 0.0}, "--rate is above 0"),
+        ({"buyers": 0}, "--buyers is 1 to 1000"),
         ({"rate": 1001.0}, "--rate is above 0 and at most 1000"),
         ({"seconds": 1e9}, "--rate times --seconds"),
     ],

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from bazaar_operator.loop import STUCK_S, Loop
+from bazaar_operator.metrics import WATCHED
 from tests.integration.operator.fakekube import cluster
 from tests.integration.operator.store import Key
 
@@ -26,6 +27,16 @@ async def test_a_resource_becomes_a_ring_and_gets_no_finalizer() -> None:
         here.world.check()
         everything = here.world.store.objects.values()
         assert not any("finalizers" in body["metadata"] for body in everything)
+
+
+async def test_every_watch_that_told_something_is_seen() -> None:
+    async with cluster() as here, here.operator() as operator:
+        here.world.make(peers=3, networkPolicy={"enabled": True})
+        await here.until(here.is_running)
+
+        told = operator.loops[0].metrics.registry.get_sample_value
+        name = "bazaar_operator_watch_last_event_timestamp_seconds"
+        await here.until(lambda: all(told(name, {"kind": kind}) for kind in WATCHED))
 
 
 async def test_a_resource_made_while_the_operator_was_away_is_found() -> None:

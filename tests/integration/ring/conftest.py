@@ -160,6 +160,16 @@ def events(data: Path, peer: int, *names: str) -> list[dict[str, str]]:
     return [event for line in lines if (event := parse(line)).get("event") in names]
 
 
+def handed_over(data: Path, fault: dict[str, Any]) -> bool:
+    """Tell whether the reign behind a drill's fault was handed over, by its trader's own log.
+
+    On a busy machine a hand-over may fall back to an election, or another one may follow.
+    """
+    nominees = events(data, fault["trader_after"], "nominee")
+    begun = [one for one in nominees if one["epoch"] == str(fault["epoch_after"])]
+    return fault["reigns"] == 1 and bool(begun) and begun[-1]["transfer"] != "0"
+
+
 def trader_of(rig: Ring) -> dict[str, Any]:
     """Return the trader's line once everybody follows it."""
     return until(rig.settled, f"a trader that all follow; logs in {rig.data}")

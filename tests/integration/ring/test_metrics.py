@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bazaar_peer.telemetry.catalogue import ELECTION_PHASES
 from bench.rig import Ring, kill
 from tests.integration.ring.conftest import (
     StartRing,
@@ -62,6 +63,7 @@ def test_trader_is_one_and_the_market_is_the_same_everywhere(start: StartRing) -
         assert one.get_one("trader_ordinal") == trader
         assert one.get_one("goods_on_offer", item="salt") == 60
         assert one.get_one("goods_sold_total", item="salt") == 40
+        assert one.get_one("trades_total") == 1
         assert one.get_one("money_paid_total") == sold.body["paid"]
         assert one.get_one("ring_voters") == one.get_one("ring_members_expected") == 3
     asked = seen[1]
@@ -94,6 +96,9 @@ def test_interregnum_and_what_it_cost_are_seen(start: StartRing, planned: bool) 
     won = scrape(rig, new)
     assert won.get_one("election_total", reason=seen["cause"], result="won") >= 1
     assert won.get_one("is_trader") == 1
+    phases = [won.get_one("election_duration_seconds_sum", phase=p) for p in ELECTION_PHASES]
+    whole = 0 if planned else won.get_one("interregnum_seconds_sum", **seen)
+    assert sum(phases) == pytest.approx(whole)
     ended = scrape(rig, old["id"])
     assert ended.get_one("is_trader") == 0
     assert ended.get_one("hand_overs_total", result="done") == planned

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bazaar_peer.command import ring_folder
+from bazaar_peer.command.audit import Report
 from bazaar_peer.command.replay import Replay
-from bazaar_peer.command.report import Report
 from bazaar_peer.command.ring_folder import RingFile, RingFolder
 from bazaar_peer.command.verify import verify
 from bazaar_peer.core.journal import store
@@ -274,6 +275,39 @@ def test_key_and_number_that_took_effect_twice_are_found_in_a_replay(history: Hi
     assert "number 2 of session 3 took effect at index 5 and again at 6 (S6)" in report.violations
     assert "key k1 of ann took effect at index 5 and again at 6 (S6)" in report.violations
     assert "key k1 of ann took effect at index 6 and again at 7 (S6)" in report.violations
+    assert report.twice == {("ann", "k1")}, "one order, named by number and by key"
+
+
+def test_planted_lost_order_is_counted_behind_any_number_of_doubled_ones(
+    history: History,
+) -> None:
+    """Sentences are cut at 100, counts never."""
+    history.add(*(order(2 + number, f"k{number}") for number in range(120)))
+    for _ in range(3):
+        history.add(EpochStarted(2), elapsed=60_000)
+    history.add(*(order(122 + number, f"k{number}", received=180_000) for number in range(120)))
+    history.write()
+    listed = history.folder.path / "acknowledged.txt"
+    listed.write_text("".join(f"ann k{number}\n" for number in range(120)) + "ann lost\n")
+
+    done = bazaar("verify", history.folder.path, "--acknowledged", listed, "--json")
+    shown = bazaar("verify", history.folder.path, "--acknowledged", listed)
+
+    assert (done.returncode, shown.returncode) == (1, 1)
+    told = json.loads(done.stdout)
+    assert (len(told["violations"]), told["omitted"]) == (100, 21)
+    assert (told["lost"], told["twice"]) == (1, 120)
+    assert "and 21 more violations" in shown.stdout
+    assert "1 lost, 120 done more than once" in shown.stdout
+
+
+def test_history_without_a_violation_counts_none(history: History) -> None:
+    history.add(order(2, "k1"))
+    history.write()
+
+    told = json.loads(bazaar("verify", history.folder.path, "--json").stdout)
+
+    assert (told["violations"], told["omitted"], told["lost"], told["twice"]) == ([], 0, 0, 0)
 
 
 def checkpoint(history: History, peer: int, state: State, place: Stored) -> None:

@@ -7,16 +7,17 @@ import contextlib
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bazaar_peer.command import verify_running
-from bazaar_peer.command.ring_folder import RingError
-from bazaar_peer.core.messages import EpochStarted
-from bazaar_peer.core.types import PeerId
+from bazaar_peer.command.ring_folder import NoProofError, RingError
+from bazaar_peer.core.messages import EpochStarted, Member, MembersChanged
+from bazaar_peer.core.types import Limits, PeerId
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.driver import Driver
@@ -66,8 +67,10 @@ def test_running_ring_that_lost_its_trader_under_load_has_no_violation(
 
 
 @contextlib.contextmanager
-def served(planted: History, *peers: int, token: str = "") -> Iterator[list[str]]:
-    """Serve the logs of a folder's peers; yield their URLs."""
+def served(
+    planted: History, *peers: int, token: str = "", size: int = 3, learners: Sequence[int] = ()
+) -> Iterator[list[str]]:
+    """Serve the logs of a folder's peers, of a ring of `size`; yield their URLs."""
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     ports = {peer: take_ports(1) for peer in peers}
 
@@ -79,6 +82,8 @@ def served(planted: History, *peers: int, token: str = "") -> Iterator[list[str]
             core.me = PeerId(peer)
             core.journal.recovered(planted.records)
             core.state.index = planted.records[-1].last
+            members = tuple(Member(i, voter=i not in learners) for i in range(size))
+            core.state.members = MembersChanged(members, planted.folder.made.ring, Limits(), b"")
             settings = ProcessSettings(
                 me=peer,
                 peers=3,
@@ -202,11 +207,79 @@ def test_minority_that_does_not_answer_is_told_and_a_majority_ends_the_audit(
 
     with served(history, 0, 1) as urls:
         report = verify_running.verify([*urls, nobody], None, None)
-        with pytest.raises(RingError, match="1 of 3 peers could be read"):
-            verify_running.verify([urls[0], nobody, nobody], None, None)
+        with pytest.raises(
+            NoProofError, match=r"1 of 3 voters.*Missing: peer 1.*peer 2.*not audited"
+        ):
+            verify_running.verify([urls[0], nobody], None, None)
 
     assert report.violations == []
     assert any(one.startswith(f"{nobody}: not audited") for one in report.counted)
+
+
+def test_minority_that_was_named_is_refused_with_who_is_missing(history: History) -> None:
+    """What was acknowledged may be on the journals of the others alone."""
+    history.add(order(2, "k1"))
+    history.write()
+
+    with served(history, 0, 1, size=6) as urls:
+        with pytest.raises(RingError, match=r"2 of 6 voters.* 4\. Missing: peer 2 .*peer 5") as two:
+            verify_running.verify(urls, None, None)
+        done = bazaar("verify", *(word for url in urls for word in ("--url", url)))
+
+    assert not isinstance(two.value, NoProofError)
+    assert done.returncode == 2
+
+
+def test_learner_does_not_count(history: History) -> None:
+    """R9."""
+    history.add(order(2, "k1"))
+    history.write()
+
+    with (
+        served(history, 0, 1, size=4, learners=[1]) as urls,
+        pytest.raises(RingError, match="1 of 3 voters"),
+    ):
+        verify_running.verify(urls, None, None)
+    with served(history, 0, 1, size=4, learners=[2, 3]) as urls:
+        assert verify_running.verify(urls, None, None).violations == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "said"),
+    [
+        (b"<html>welcome</html>", 200, 1, "not as a peer does"),
+        (b"[]", 200, 1, "not as a peer does"),
+        (b'{"peers": 3}', 200, 1, "not as a peer does"),
+        (b"nothing here", 404, 2, "status 404"),
+        (b"later", 503, 1, "status 503"),
+    ],
+)
+def test_who_is_no_peer_is_told_in_a_sentence(
+    body: bytes, status: int, code: int, said: str
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        done = bazaar("verify", "--url", f"http://127.0.0.1:{other.server_port}")
+        other.shutdown()
+        thread.join()
+
+    assert (done.returncode, said in done.stderr) == (code, True), done
+    assert "Traceback" not in done.stderr
+
+
+def test_no_answer_is_a_failure_and_a_wrong_url_is_misuse() -> None:
+    silent = bazaar("verify", "--url", f"http://127.0.0.1:{take_ports(1)}")
+    misused = bazaar("verify", "--url", "127.0.0.1:8600")
+
+    assert (silent.returncode, misused.returncode) == (1, 2)
+    assert "no answer from" in silent.stderr
 
 
 def test_logs_are_shown_to_who_has_the_token(history: History, tmp_path: Path) -> None:

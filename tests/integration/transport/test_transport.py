@@ -288,3 +288,18 @@ async def test_a_full_link_drops_and_counts() -> None:
         assert a.counts["messages_dropped"] > 0
     server.close()
     await server.wait_closed()
+
+
+async def test_close_ends_though_a_peer_comes_in_the_same_moment() -> None:
+    """The dialling task is woken and cancelled in one turn; whoever swallows that never ends."""
+    ports = free_ports(2)
+    async with peer(A, ports) as (transport, ear):
+        await ear.until(lambda: LinkLost(B, refused=True) in ear.events)
+        link = transport._links[B]
+        await asyncio.sleep(0)  # from the report on into the wait for the next attempt
+        link.awake.set()
+        async with asyncio.timeout(3):
+            await transport.close()
+
+        assert link.keeper is not None
+        assert link.keeper.cancelled()

@@ -54,3 +54,11 @@ def test_peer_that_follows_the_next_trader_before_its_reign_has_noticed_the_loss
     )
 
     assert found[1:] == [{"epoch": 2, "trader": 1, "reason": "crash", "ms": 40.0}]
+
+
+def test_whom_a_peer_has_killed_is_known_by_its_word() -> None:
+    elections = Elections([])
+    fault = {"event": "fault", "peer": "2", "mono_ns": "1"}
+    elections.take([{**fault, "what": "killed"}, {**fault, "peer": "1", "what": "paused"}])
+
+    assert elections.killed == {2}

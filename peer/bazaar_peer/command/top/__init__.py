@@ -2,6 +2,8 @@
 
 story    sentences of what peers tell
 latency  percentiles of the last seconds, from the peers' metrics
+reigns   who has traded, and how long nobody did
+charts   bars, and latency over time, of characters
 model    what is known of the ring; pure: answers and events in, state out
 watch    asks the peers and listens to them, over the death of any of them
 screen   draws the model

@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bazaar_peer.command.drill.place import Interregna, interregna_of
+
 REQUESTS = "bazaar_request_duration_seconds"
 
 
 class Counts(NamedTuple):
-    """Of one peer since its process began: answers by upper bound in seconds, and by outcome."""
+    """Of one peer since its process began: answers by upper bound in seconds and by outcome."""
 
     buckets: Mapping[float, float]
     outcomes: Mapping[str, float]
+    interregna: Interregna = Interregna(0, 0.0)
 
 
 class Latency(NamedTuple):
@@ -44,7 +47,7 @@ def counts_of(text: str) -> Counts:
             elif sample.name == f"{REQUESTS}_bucket" and outcome in {"ok", "unavailable"}:
                 bound = float(sample.labels["le"])
                 buckets[bound] = buckets.get(bound, 0.0) + sample.value
-    return Counts(buckets, outcomes)
+    return Counts(buckets, outcomes, interregna_of(text))
 
 
 def between(old: Mapping[int, Counts], new: Mapping[int, Counts], seconds: float) -> Latency:

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bazaar_peer.command.top.charts import Sample
 from bazaar_peer.command.top.latency import NOTHING, Counts, Latency, between
+from bazaar_peer.command.top.reigns import Reigns
 from bazaar_peer.command.top.story import Story
 
 TRADES_SHOWN = 50
 SPAN_S = 10.0
 """Rates and percentiles are of so many seconds."""
 SILENT_S = 3.0
+SAMPLES_MAX = 600
 
 
 @dataclass
@@ -31,7 +34,10 @@ class Model:
     stock: dict[str, Any] = field(default_factory=dict)
     trades: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=TRADES_SHOWN))
     story: Story = field(default_factory=Story)
+    reigns: Reigns = field(default_factory=Reigns)
     latency: Latency = NOTHING
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
+    """Latency between each two scrapes, the newest last."""
     problem: str = ""
     _counts: deque[tuple[float, dict[int, Counts]]] = field(default_factory=deque)
 
@@ -46,6 +52,7 @@ class Model:
         newest = (view["epoch"], view["commit_index"])
         if not self.ring or newest >= (self.ring["epoch"], self.ring["commit_index"]):
             self.ring = dict(view)
+            self.reigns.traded(now, int(view["trader"]), int(view["epoch"]))
         for row in view["peers"]:
             if row["url"] not in self.urls:
                 self.urls.append(row["url"])
@@ -56,6 +63,13 @@ class Model:
 
     def counted(self, now: float, counts: dict[int, Counts]) -> None:
         """Take all peers' metrics of one moment."""
+        for peer, each in counts.items():
+            self.reigns.counted(now, peer, each.interregna)
+        if self._counts and now > self._counts[-1][0] and self.ring:
+            before, last = self._counts[-1]
+            one = between(last, counts, now - before)
+            told = (int(self.ring["epoch"]), int(self.ring["trader"]))
+            self.samples.append(Sample(one.p50_ms, one.p99_ms, *told))
         self._counts.append((now, counts))
         while len(self._counts) > 2 and now - self._counts[1][0] >= SPAN_S:
             self._counts.popleft()

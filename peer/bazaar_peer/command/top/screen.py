@@ -1,4 +1,4 @@
-"""Draws a model: the ring, the numbers, the story, the market; as large as the terminal is."""
+"""Draws a model: ring, numbers, latency, story, reigns and market; as large as the terminal is."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bazaar_peer.command.top.charts import P50, P99, bar, colour_of, latency_chart, shown_ms
 from bazaar_peer.command.top.model import Model
 from bazaar_peer.command.top.watch import Watcher
 from bazaar_peer.command.views import clock_text
 
 DRAW_S = 0.25
-COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_red")
-"""Of epochs, one after the other; the number always stands beside them."""
+HEAD_ROWS, CHART_ROWS, STORY_ROWS, FRAME = 3, 8, 6, 2
+REIGNS_SHOWN = 6
+LACKS_COLUMNS, LACKS_MOST = 6, 4096
 
 
-def screen(model: Model, now: float) -> RenderableType:
-    """Return everything, for one moment."""
+def screen(model: Model, now: float, width: int, height: int) -> RenderableType:
+    """Return everything, for one moment; where there is little room, without the chart."""
     if not model.ring:
         return Text(model.problem or "connecting …")
     layout = Layout()
-    layout.split_column(Layout(name="head", size=3), Layout(name="rest"))
-    layout["rest"].split_row(Layout(name="ring", ratio=3), Layout(name="market", ratio=2))
-    layout["ring"].split_column(
-        Layout(name="peers", size=len(model.ring["peers"]) + 3), Layout(name="story")
+    layout.split_column(Layout(name="head", size=HEAD_ROWS), Layout(name="rest"))
+    layout["rest"].split_row(Layout(name="left", ratio=3), Layout(name="right", ratio=2))
+    rows = len(model.ring["peers"]) + 1 + FRAME
+    left = [Layout(Panel(peers(model, now), title="ring"), size=rows)]
+    if height >= HEAD_ROWS + rows + CHART_ROWS + STORY_ROWS:
+        chart = latency_chart(model.samples, 3 * width // 5 - 2 * FRAME, CHART_ROWS - FRAME)
+        title = f"latency: p50 {P50}  p99 {P99}"
+        left.append(Layout(Panel(chart, title=title), size=CHART_ROWS))
+    layout["left"].split_column(*left, Layout(Panel(story(model), title="story")))
+    listed = min(len(model.reigns.seen), REIGNS_SHOWN) + 1 + FRAME
+    layout["right"].split_column(
+        Layout(Panel(reigns(model, now), title="reigns"), size=listed),
+        Layout(Panel(market(model), title="market")),
     )
     layout["head"].update(Panel(head(model)))
-    layout["peers"].update(Panel(peers(model, now), title="ring"))
-    layout["story"].update(Panel(story(model), title="story"))
-    layout["market"].update(Panel(market(model), title="market"))
     return layout
 
 
@@ -63,7 +71,8 @@ def head(model: Model) -> Text:
 def peers(model: Model, now: float) -> Table:
     table = Table(box=None, header_style="bold", expand=True)
     for column in ("peer", "role", "hears", "epoch", "lacks", "clock"):
-        table.add_column(column, justify="left" if column in {"role", "clock"} else "right")
+        left = column in {"role", "lacks", "clock"}
+        table.add_column(column, justify="left" if left else "right")
     commit = max((int(row["commit_index"]) for row in model.rows.values()), default=0)
     for member in sorted(model.ring["peers"], key=lambda each: int(each["id"])):
         peer = int(member["id"])
@@ -79,9 +88,32 @@ def peers(model: Model, now: float) -> Table:
             role if member["voter"] else "learner",
             "nobody" if row["trader"] < 0 else str(row["trader"]),
             Text(str(row["epoch"]), colour_of(int(row["epoch"]))),
-            str(max(0, commit - int(row["applied_index"]))),
+            lacks(max(0, commit - int(row["applied_index"]))),
             Text(clock_text(row["clock"]), no_wrap=True),
             style="bold" if trades else "",
+        )
+    return table
+
+
+def lacks(entries: int) -> Text:
+    """How far a peer is behind, as a bar and a number."""
+    drawn = bar(entries, LACKS_MOST, LACKS_COLUMNS)
+    return Text.assemble((f"{drawn:<{LACKS_COLUMNS}}", "red"), f" {entries}")
+
+
+def reigns(model: Model, now: float) -> Table:
+    """Who traded, the newest first; and how long nobody did before."""
+    table = Table(box=None, header_style="bold", expand=True, pad_edge=False)
+    for column in ("epoch", "trader", "began", "no trader"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for reign in list(reversed(model.reigns.seen))[:REIGNS_SHOWN]:
+        ago = f"{now - reign.seen_at:.0f} s ago"
+        spell = "" if reign.spell_ms is None else shown_ms(reign.spell_ms)
+        table.add_row(
+            Text(str(reign.epoch), colour_of(reign.epoch)),
+            str(reign.trader),
+            f"> {ago}" if reign.is_first else ago,
+            f"planned, {spell}" if reign.is_planned else spell,
         )
     return table
 
@@ -107,14 +139,6 @@ def market(model: Model) -> RenderableType:
     return Group(stock, Text(), trades)
 
 
-def colour_of(epoch: int) -> str:
-    return COLOURS[epoch % len(COLOURS)]
-
-
-def shown_ms(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
-
-
 async def run(url: str, duration_s: float | None) -> bool:
     """Draw until the time is over, or until somebody has seen enough; False: nobody answered."""
     model = Model([url.rstrip("/")])
@@ -126,7 +150,7 @@ async def run(url: str, duration_s: float | None) -> bool:
             while time.monotonic() < ends:
                 await asyncio.sleep(DRAW_S)
                 if alone:
-                    live.update(screen(model, time.monotonic()), refresh=True)
+                    live.update(screen(model, time.monotonic(), *console.size), refresh=True)
         if not alone:
-            live.update(screen(model, time.monotonic()), refresh=True)
+            live.update(screen(model, time.monotonic(), *console.size), refresh=True)
     return bool(model.ring)

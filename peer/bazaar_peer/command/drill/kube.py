@@ -1,0 +1,148 @@
+"""The Kubernetes API as a drill needs it: a few verbs on dicts, and programs run in a pod.
+
+Only a drill in a cluster imports `kubernetes`, which the image has and a bare installation has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import aiohttp
+
+from bazaar_peer.command.drill.plan import DrillError
+
+if TYPE_CHECKING:
+    from kubernetes.aio import client
+
+Object = dict[str, Any]
+TIMEOUT_S = 15.0
+OUTPUT_MAX_BYTES = 512 << 20
+"""Ten million orders, the most of a load, fit into it."""
+MISSING = (
+    "a drill in a cluster needs the Python package `kubernetes`: pip install 'bazaar[operator]', "
+    "or run the drill from the Bazaar's own image, which has it"
+)
+
+
+class KubeError(DrillError):
+    """A call that failed; status 0: no answer came at all."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the Kubernetes API answers {status or 'nothing'}: {message}")
+        self.status = status
+
+
+class Ran(NamedTuple):
+    """What a program in a pod came to."""
+
+    code: int
+    out: bytes
+    errors: bytes
+
+
+class Kube:
+    """Made and closed in the loop that uses it."""
+
+    def __init__(self, found: client.Configuration) -> None:
+        from kubernetes.aio import client  # noqa: PLC0415 - seldom there, and slow
+        from kubernetes.aio.dynamic import DynamicClient  # noqa: PLC0415
+        from kubernetes.aio.stream import WsApiClient  # noqa: PLC0415
+
+        self._errors: Any = (client.ApiException, aiohttp.ClientError, TimeoutError, OSError)
+        self._client, self._socket = client.ApiClient(found), WsApiClient(found)
+        self._dynamic = DynamicClient(self._client)  # not awaited: no discovery
+
+    @classmethod
+    async def connect(cls, context: str = "") -> Kube:
+        """Connect as the kubeconfig says, or in a pod as its service account may.
+
+        `context`: of the kubeconfig, and then only that.
+
+        Raises:
+            DrillError: there is neither, or no package to speak with.
+        """
+        try:
+            from kubernetes.aio import client, config  # noqa: PLC0415 - seldom there, and slow
+        except ImportError as error:
+            raise DrillError(MISSING) from error
+        found = client.Configuration()
+        with contextlib.suppress(config.ConfigException):
+            if not context:
+                config.load_incluster_config(client_configuration=found)
+                return cls(found)
+        chosen = {"context": context} if context else {}
+        try:
+            await config.load_kube_config(client_configuration=found, **chosen)
+        except (config.ConfigException, OSError) as error:
+            raise DrillError(f"no kubeconfig that names a cluster: {error}") from error
+        return cls(found)
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._socket.close()
+
+    async def call(
+        self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
+    ) -> Object:
+        """Send one request; `kind`: the content type of a patch.
+
+        Raises:
+            KubeError: it was refused, or not answered.
+        """
+        found = json.loads(await self.raw(method, path, body, kind=kind, **query))
+        assert isinstance(found, dict)
+        return found
+
+    async def raw(
+        self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
+    ) -> bytes:
+        """Do the same, and return bytes."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await self._dynamic.request(
+                    method, path, body, serialize=False, content_type=kind or None,
+                    query_params=list(query.items()), _request_timeout=TIMEOUT_S,
+                )  # fmt: skip
+                return bytes(await answer.read())
+        except self._errors as error:
+            status = int(getattr(error, "status", 0) or 0)
+            told = f"{getattr(error, 'reason', '')} {getattr(error, 'body', '')}".strip()
+            raise KubeError(status, f"{method} {path}: {told or repr(error)}") from error
+
+    async def run(self, namespace: str, pod: str, *words: str, seconds: float = 60.0) -> Ran:
+        """Run a program in a pod's only container, to its end.
+
+        Raises:
+            KubeError: it could not be run, or did not end, or told too much.
+        """
+        out = {1: bytearray(), 2: bytearray(), 3: bytearray()}
+        what = f"run {words[0]} in pod {pod}"
+        try:
+            async with asyncio.timeout(seconds), await self._exec(namespace, pod, words) as socket:
+                async for message in socket:
+                    channel, told = message.data[0], message.data[1:]
+                    if channel in out:
+                        out[channel] += told
+                    if len(out[1]) > OUTPUT_MAX_BYTES:
+                        raise KubeError(0, f"{what}: more than {OUTPUT_MAX_BYTES} bytes")
+            code = self._socket.parse_error_data(out[3].decode())
+        except self._errors as error:
+            raise KubeError(int(getattr(error, "status", 0) or 0), f"{what}: {error!r}") from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            told = out[3].decode(errors="replace") or "the connection broke"
+            raise KubeError(0, f"{what}: {told}") from error
+        return Ran(code, bytes(out[1]), bytes(out[2]))
+
+    async def _exec(self, namespace: str, pod: str, words: tuple[str, ...]) -> Any:
+        """Return the socket of a program, to be entered."""
+        flags = [("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
+        request = await self._socket.param_serialize(
+            "GET",
+            f"/api/v1/namespaces/{namespace}/pods/{pod}/exec",
+            query_params=[*(("command", word) for word in words), *flags],
+            auth_settings=["BearerToken"],
+        )
+        return (await self._socket.call_api(*request, _preload_content=False)).response

@@ -1,0 +1,96 @@
+"""The pod that orders and audits in a drill, of the ring's own image, beside the ring.
+
+What it measures is what a client in the cluster feels: it goes through the Service, and through no
+forwarded port. It ends by itself, whatever becomes of the driller: the load when nobody has asked
+for its progress for `ALONE_S`, the pod later.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from bazaar_peer.command.drill import loading
+from bazaar_peer.command.drill.plan import Options
+
+TOKEN = "/etc/bazaar-admin/token"  # noqa: S105 - a file
+EXTRA_S = 1800
+"""For the audits before and behind the load."""
+ALONE_S, LOOK_S = 60, 5
+ASKED = "/load/asked"
+"""Touched by whoever asks."""
+AUDIT = "bazaar verify --url {url} --token-file {token} --json"
+SCRIPT = """
+cd /load
+{audit} >before 2>&1
+echo $? >audited
+[ "$(cat audited)" = 0 ] || exec sleep infinity
+touch {asked}
+bazaar load {words} --acknowledged acknowledged --orders orders >result 2>progress &
+load=$!
+echo $load >pid
+while sleep {look} && [ ! -e ended ]; do
+  [ $(($(date +%s) - $(date -r {asked} +%s))) -lt {alone} ] || kill -TERM $load
+done &
+wait $load
+touch ended
+exec sleep infinity
+"""
+
+
+def client_url(bazaar: str) -> str:
+    return f"http://{bazaar}-client:8600"
+
+
+def audit(bazaar: str) -> str:
+    """Return the command that audits the ring from the pod."""
+    return AUDIT.format(url=client_url(bazaar), token=TOKEN)
+
+
+def manifest(name: str, options: Options, peer: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Return the pod; `peer`: a pod of the ring, whose image it takes."""
+    spec = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": int(seconds) + EXTRA_S,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "imagePullSecrets": peer["spec"].get("imagePullSecrets") or [],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(options, peer["spec"]["containers"][0], seconds)],
+        "volumes": [
+            {"name": "load", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "admin", "secret": {"secretName": f"{options.name}-admin"}},
+        ],
+    }
+    labels = {"app.kubernetes.io/name": "bazaar-drill", "app.kubernetes.io/instance": options.name}
+    metadata = {"name": name, "namespace": options.namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _container(options: Options, peer: dict[str, Any], seconds: float) -> dict[str, Any]:
+    words = loading.words([client_url(options.name)], options.rate, options.buyers, seconds)
+    script = SCRIPT.format(
+        audit=audit(options.name), words=shlex.join(words), asked=ASKED, look=LOOK_S, alone=ALONE_S
+    )
+    return {
+        "name": "load",
+        "image": peer["image"],
+        "imagePullPolicy": peer.get("imagePullPolicy", "IfNotPresent"),
+        "command": ["sh", "-c", script],
+        "volumeMounts": [
+            {"name": "load", "mountPath": "/load"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of a read-only root
+            {"name": "admin", "mountPath": "/etc/bazaar-admin", "readOnly": True},
+        ],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
