@@ -26,7 +26,8 @@ UID = "bazaar"
 """Fixed, so that links and a later release find it."""
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 HEIGHTS = {"stat": 4}
-RUNBOOKS = "Alerts on this: {}. Their runbooks are in docs/runbooks."
+RUNBOOKS = "runbooks"
+"""The variable that says where they are; the chart writes `monitoring.rules.runbooks` into it."""
 
 
 def dashboard() -> str:
@@ -44,6 +45,12 @@ def dashboard() -> str:
         .with_variable(
             _variable("bazaar", 'label_values(bazaar_epoch{namespace="$namespace"}, bazaar)')
         )
+    )
+    made.with_variable(
+        grafana.TextBoxVariable(RUNBOOKS)
+        .label("Runbooks at")
+        .description("The URL of docs/runbooks, without a slash at its end: panels link there.")
+        .default_value("")
     )
     for name, colour, expr in panels.ANNOTATIONS:
         made.annotation(_annotation(name, colour, expr))
@@ -68,8 +75,10 @@ def _annotation(name: str, colour: str, expr: str) -> grafana.AnnotationQuery:
 def _panel(panel: panels.Panel) -> Any:
     told = [panel.good]
     if panel.alerts:
-        told.append(RUNBOOKS.format(", ".join(panel.alerts)))
+        told.append(f"Alerts on this: {', '.join(panel.alerts)}.")
     made: Any = MAKERS[panel.kind](panel)
+    if panel.alerts:
+        made.links([_runbook(alert) for alert in panel.alerts])
     made.title(panel.title).description(" ".join(told)).unit(panel.unit).datasource(SOURCE)
     made.span(panel.width).height(HEIGHTS.get(panel.kind, 8))
     for name, query in zip(ascii_uppercase, panel.queries, strict=False):
@@ -78,6 +87,12 @@ def _panel(panel: panels.Panel) -> Any:
             asked.format(PromQueryFormat.HEATMAP)
         made.with_target(asked.instant() if panel.kind == "stat" else asked.range())
     return made
+
+
+def _runbook(alert: str) -> grafana.DashboardLink:
+    """Link to an alert's page; `raw`, or Grafana would escape the slashes of its address."""
+    link = grafana.DashboardLink(f"Runbook: {alert}").type(models.DashboardLinkType.LINK)
+    return link.url(f"${{{RUNBOOKS}:raw}}/{alert}.md").target_blank(True)
 
 
 def _stat(panel: panels.Panel) -> Any:

@@ -3,6 +3,7 @@
 - The copies of the definition in the chart and in k8s/, from the operator's.
 - The table of values in the chart's README, from the comments in values.yaml.
 - The dashboard, from panels.py.
+- What is plain in k8s/ and optional in the chart, as Helm makes it, where Helm is on the PATH.
 - values.schema.json, from values.yaml and the definition: a value that is misspelt or out of bounds
   is refused by Helm, before anything reaches a cluster.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +23,26 @@ from charts.dashboard import dashboard
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts/bazaar"
+K8S = ROOT / "k8s"
+KUBERNETES = "1.34.0"
+"""Whatever the chart supports: Helm alone knows no cluster that would have a version."""
+HELMS_OWN = frozenset({
+    "helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "checksum/rbac",
+    "checksum/crd",
+})  # fmt: skip
+"""What only a release can say, so that plain manifests do not have it."""
+PLAIN = {
+    "PodMonitor": K8S / "monitoring/monitors.yaml",
+    "PrometheusRule": K8S / "monitoring/rules.yaml",
+    "ConfigMap": K8S / "monitoring/dashboard.yaml",
+    "NetworkPolicy": K8S / "network-policy.yaml",
+}
+"""Where an optional kind of the chart lies as a plain manifest."""
+ON = (
+    "monitoring.podMonitors.enabled", "monitoring.rules.enabled", "monitoring.dashboard.enabled",
+    "networkPolicy.enabled",
+)  # fmt: skip
+MADE = "# Made of charts/bazaar by `make manifests`, with helm on the PATH.\n"
 DEFINITION = ROOT / "operator/bazaar_operator/crd.yaml"
 BEGIN, END = "<!-- values: made by `make manifests` -->\n", "<!-- end of values -->\n"
 
@@ -172,12 +195,53 @@ def stripped(node: Any) -> Any:
     return inner
 
 
+def bare(node: Any) -> Any:
+    """An object without what only a release can say, and without maps that are empty then."""
+    if isinstance(node, list):
+        return [bare(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: bare(value) for key, value in node.items() if key not in HELMS_OWN}
+    return {key: value for key, value in found.items() if key != "annotations" or value}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, as a person would."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def plain(helm: str) -> dict[Path, str]:
+    """The optional objects of the chart as plain manifests."""
+    words = [helm, "template", "bazaar", str(CHART), "--namespace", "bazaar-system"]
+    words += ["--kube-version", KUBERNETES, "--set", ",".join(f"{name}=true" for name in ON)]
+    said = subprocess.run(words, text=True, capture_output=True, check=True)  # noqa: S603 - helm
+    objects = [found for found in yaml.safe_load_all(said.stdout) if found]
+    return {
+        path: MADE
+        + yaml.dump_all(
+            [bare(each) for each in objects if each["kind"] == kind],
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=10_000,
+        )
+        for kind, path in PLAIN.items()
+    }
+
+
 def made() -> dict[Path, str]:
     """Every file that this module makes, with what it should hold."""
     definition = DEFINITION.read_text()
     return {
         CHART / "crds/bazaar.yaml": definition,
-        ROOT / "k8s/base/crd.yaml": definition,
+        K8S / "base/crd.yaml": definition,
         CHART / "README.md": readme(),
         CHART / "dashboards/bazaar.json": dashboard(),
         CHART / "values.schema.json": json.dumps(schema(), indent=2) + "\n",
@@ -185,8 +249,14 @@ def made() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write them."""
-    for path, text in made().items():
+    """Write them; what Helm makes comes last, since it is made of the others."""
+    _write(made())
+    if helm := shutil.which("helm"):
+        _write(plain(helm))
+
+
+def _write(files: dict[Path, str]) -> None:
+    for path, text in files.items():
         path.write_text(text)
 
 

@@ -98,14 +98,19 @@ def _watch(registry: kopf.OperatorRegistry, loops: list[Loop]) -> None:
     async def changed(namespace: str | None, name: str, reason: str, **_: Any) -> None:
         loops[0].wake(Key(namespace or "", name), reason)
 
+    @kopf.on.event(labels.GROUP, labels.PLURAL, registry=registry)
+    async def told(body: kopf.Body, **_: Any) -> None:
+        loops[0].metrics.told(body.get("kind", ""))
+
     @kopf.on.event("pods", labels=CHILDREN, registry=registry)
     @kopf.on.event("apps", "statefulsets", labels=CHILDREN, registry=registry)
     async def child(namespace: str | None, body: kopf.Body, **_: Any) -> None:
-        loops[0].metrics.watched.labels(body.get("kind", "")).set_to_current_time()
+        loops[0].metrics.told(body.get("kind", ""))
         if name := body.metadata.labels.get(labels.BAZAAR):
             loops[0].wake(Key(namespace or "", name), "child")
 
     async def touched(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+        loops[0].metrics.told(body.get("kind", ""))
         if name := body.metadata.labels.get(labels.BAZAAR):
             loops[0].wake(Key(namespace or "", name), "child", touched=True)
 

@@ -1,4 +1,7 @@
-"""The operator's own metrics, on :9090; labels are bounded, and all children begin at 0."""
+"""The operator's own metrics, on :9090; labels are bounded, and all children begin at 0.
+
+Only what is told of one Bazaar has no series before there is one, and none when it is gone.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,16 @@ from prometheus_client import (
 )
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from bazaar_operator import labels, manifests
 from bazaar_operator.status import PHASES
 
 PREFIX = "bazaar_operator"
 RESULTS = ("ok", "requeue", "error")
 TRIGGERS = ("create", "update", "resume", "child", "timer")
+CODES = ("none", "2xx", "3xx", "404", "409", "422", "4xx", "5xx")
+"""Of the API server's answers: `none` came, 404 is an answer like others, 409 and 422 are
+conflicts; the rest by class."""
+WATCHED = (labels.KIND, "Pod", *manifests.KINDS)
 
 
 class Metrics:
@@ -58,18 +66,28 @@ class Metrics:
             ["kind"], registry=of,
         )  # fmt: skip
         self.requests = Counter(
-            f"{PREFIX}_api_requests", "Calls of the API server, by status; 0: no answer",
+            f"{PREFIX}_api_requests", "Calls of the API server, by status; none: no answer",
             ["code"], registry=of,
         )  # fmt: skip
         self.watched = Gauge(
             f"{PREFIX}_watch_last_event_timestamp_seconds", "When a watch last told something",
             ["kind"], registry=of,
         )  # fmt: skip
+        for metric, values in (
+            (self.repairs, manifests.KINDS), (self.requests, CODES), (self.watched, WATCHED),
+        ):  # fmt: skip
+            for value in values:
+                metric.labels(value)
         build = Info(f"{PREFIX}_build", "What runs here", registry=of)
         build.info({"version": version("bazaar"), "python": platform.python_version()})
 
     def count_request(self, status: int) -> None:
-        self.requests.labels(str(status)).inc()
+        self.requests.labels(code_of(status)).inc()
+
+    def told(self, kind: str) -> None:
+        """A watch told something of an object of this kind."""
+        if kind in WATCHED:
+            self.watched.labels(kind).set_to_current_time()
 
     def show_phase(self, namespace: str, name: str, phase: str) -> None:
         for each in PHASES:
@@ -87,3 +105,10 @@ class Metrics:
         await runner.setup()
         await web.TCPSite(runner, port=port).start()
         return runner
+
+
+def code_of(status: int) -> str:
+    """Return one of `CODES`; 0 is no answer."""
+    if not status:
+        return "none"
+    return str(status) if str(status) in CODES else f"{status // 100}xx"

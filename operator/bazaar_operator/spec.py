@@ -121,6 +121,7 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     scheduling: Scheduling = Scheduling()
     network_policy: NetworkPolicy = NetworkPolicy()
     update_policy: Literal["Auto", "Supervised"] = "Auto"
+    record: bool = True
     paused: bool = False
 
 

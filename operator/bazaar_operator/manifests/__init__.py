@@ -18,8 +18,12 @@ from bazaar_operator.manifests.metadata import Manifest, owner_reference
 from bazaar_operator.manifests.secret import admin_secret
 from bazaar_operator.spec import Bazaar
 
-__all__ = ["OPTIONAL", "Manifest", "admin_secret", "build", "owner_reference", "ring_json"]
+__all__ = ["KINDS", "OPTIONAL", "Manifest", "admin_secret", "build", "owner_reference", "ring_json"]
 
+KINDS = (
+    "ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "StatefulSet",
+)  # fmt: skip
+"""Of all objects that `build` may make."""
 OPTIONAL = (("policy/v1", "PodDisruptionBudget"), ("networking.k8s.io/v1", "NetworkPolicy"))
 """Kinds of which `build` may leave the Bazaar's object out: then it is to be deleted."""
 

@@ -24,10 +24,12 @@ def ring_json(bazaar: Bazaar) -> dict[str, Any]:
     spec, status = bazaar.spec, bazaar.status
     assert status.ring_id, "latch the ring's identity before building it"
     assert status.genesis_peers, "it is latched together with the ring id"
-    recovered: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    if not spec.record:  # a release that has no record yet knows no such word
+        more["record"] = False
     if status.former_ring_ids:
-        recovered["former"] = list(status.former_ring_ids)
-        recovered["recoverFrom"] = msgspec.to_builtins(status.recovered_from)
+        more["former"] = list(status.former_ring_ids)
+        more["recoverFrom"] = msgspec.to_builtins(status.recovered_from)
     return {
         "ring": status.ring_id,
         "name": bazaar.name,
@@ -38,7 +40,7 @@ def ring_json(bazaar: Bazaar) -> dict[str, Any]:
         "market": msgspec.to_builtins(spec.market),
         "checkpoint": msgspec.to_builtins(spec.checkpoint),
         "domain": labels.peers_service(bazaar.name),
-        **recovered,
+        **more,
     }
 
 

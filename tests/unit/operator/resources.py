@@ -65,6 +65,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "networkPolicy": {"enabled": True},
     "updatePolicy": "Supervised",
+    "record": False,
     "paused": True,
 }
 """Every field with another value than its default."""

@@ -6,6 +6,7 @@ What needs the program `helm` is skipped where it is missing; all else reads the
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -26,20 +27,10 @@ from tests.unit.operator.conftest import Golden
 from tests.unit.operator.resources import EVERYTHING, assert_restricted, bazaar
 
 CHART = generate.CHART
-K8S = generate.ROOT / "k8s"
+K8S = generate.K8S
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 HELM = shutil.which("helm")
-KUBERNETES = "1.34.0"
 needs_helm = pytest.mark.skipif(HELM is None, reason="helm is not on the PATH")
-
-HELMS_OWN = {
-    "helm.sh/chart",
-    "app.kubernetes.io/managed-by",
-    "app.kubernetes.io/version",
-    "checksum/rbac",
-    "checksum/crd",
-}
-"""What only a release can say, so that plain manifests do not have it."""
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -49,7 +40,10 @@ def documents(path: Path) -> list[dict[str, Any]]:
 def helm(*words: str) -> subprocess.CompletedProcess[str]:
     assert HELM
     return subprocess.run(
-        [HELM, *words, "--kube-version", KUBERNETES], text=True, capture_output=True, check=False
+        [HELM, *words, "--kube-version", generate.KUBERNETES],
+        text=True,
+        capture_output=True,
+        check=False,
     )
 
 
@@ -75,16 +69,6 @@ def allowed(group: str, resource: str) -> set[str]:
     }
 
 
-def bare(node: Any) -> Any:
-    """An object without what only a release can say, and without maps that are empty then."""
-    if isinstance(node, list):
-        return [bare(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    found = {key: bare(value) for key, value in node.items() if key not in HELMS_OWN}
-    return {key: value for key, value in found.items() if key != "annotations" or value}
-
-
 def without_checksums(node: Any) -> Any:
     """An object whose golden file does not change with every word of the definition."""
     if isinstance(node, list):
@@ -98,7 +82,7 @@ def without_checksums(node: Any) -> Any:
 
 
 def named(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    return {f"{each['kind']}/{each['metadata']['name']}": bare(each) for each in objects}
+    return {f"{each['kind']}/{each['metadata']['name']}": generate.bare(each) for each in objects}
 
 
 @pytest.mark.parametrize("path", generate.made(), ids=lambda path: path.name)
@@ -208,9 +192,9 @@ def test_the_operator_may_do_no_more_than_it_needs() -> None:
 def test_the_script_of_the_helm_test_uses_commands_that_exist() -> None:
     group: Any = get_command(app)
     script = (CHART / "templates/tests/buys.yaml").read_text()
-    lines = re.findall(r"(?<![\w/.-])bazaar (sell|buy|stock|[a-z]+) (.*)", script)
+    lines = re.findall(r"(?<![\w/.-])bazaar ([a-z]+) (--.*|\".*)", script)
 
-    assert {command for command, _ in lines} == {"sell", "buy", "stock"}
+    assert {command for command, _ in lines} == {"sell", "buy", "stock", "withdraw", "selftest"}
     for command, rest in lines:
         options = {name for each in group.commands[command].params for name in each.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options
@@ -257,10 +241,21 @@ def test_every_pod_of_the_chart_is_restricted(path: Path) -> None:
 def test_the_chart_and_the_plain_manifests_agree() -> None:
     plain = documents(K8S / "base/rbac.yaml") + documents(K8S / "base/operator.yaml")
     plain += documents(K8S / "deletion-protection.yaml")
-    made = named(template("--set", "policy.validatingAdmissionPolicy.enabled=true"))
+    for path in generate.PLAIN.values():
+        plain += documents(path)
+    on = (*generate.ON, "policy.validatingAdmissionPolicy.enabled")
+    made = named(template("--set", ",".join(f"{name}=true" for name in on)))
     hooks_and_ring = {key for key in made if re.search(r"-crd$|-test$|^Bazaar/", key)}
 
     assert {key: made[key] for key in made.keys() - hooks_and_ring} == named(plain)
+
+
+@needs_helm
+def test_the_plain_manifests_of_optional_objects_are_current() -> None:
+    """If they are not: `make manifests`, with helm on the PATH."""
+    assert HELM
+    for path, text in generate.plain(HELM).items():
+        assert path.read_text() == text
 
 
 @needs_helm
@@ -268,8 +263,46 @@ def test_the_namespaced_chart_and_the_plain_manifests_agree() -> None:
     plain = named(documents(K8S / "namespaced/rbac.yaml"))
     made = named(template("--set", "clusterWide=false"))
 
-    assert plain == {key: made[key] for key in made if key.startswith("Role")}
+    roles = {key: made[key] for key in made if key.startswith("Role") and "-test" not in key}
+    assert plain == roles
     assert not any("Cluster" in key for key in made)
+
+
+@needs_helm
+def test_the_drill_of_the_helm_test_may_delete_pods_of_its_ring_and_nothing_else() -> None:
+    made = template()
+    (role,) = (found for found in made if found["kind"] == "Role")
+    (rule,) = role["rules"]
+
+    assert (rule["resources"], rule["verbs"]) == (["pods"], ["delete", "get"])
+    assert rule["resourceNames"] == [f"bazaar-{ordinal}" for ordinal in range(24)]
+    assert role["metadata"]["annotations"]["helm.sh/hook"] == "test"
+
+
+@needs_helm
+def test_an_ingress_is_made_when_asked_for_and_wants_a_host() -> None:
+    host = ("--set", "ingress.enabled=true", "--set", "ingress.host=souk.example.org")
+    (found,) = (each for each in template(*host) if each["kind"] == "Ingress")
+    (rule,) = found["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+
+    assert rule["host"] == "souk.example.org"
+    assert path["backend"]["service"] == {"name": "bazaar-client", "port": {"number": 8600}}
+    assert not any(each["kind"] == "Ingress" for each in template())
+    refused = helm("template", "bazaar", str(CHART), "--set", "ingress.enabled=true")
+    assert refused.returncode != 0
+    assert "ingress.enabled wants ingress.host" in refused.stderr
+
+
+@needs_helm
+@pytest.mark.parametrize("value", ["tests.drill=false", "rbac.create=false"])
+def test_without_the_drill_the_helm_test_has_no_rights(value: str) -> None:
+    made = template("--set", value)
+    (pod,) = (found for found in made if found["kind"] == "Pod")
+
+    assert not any(found["kind"] == "Role" for found in made)
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert "selftest" not in json.dumps(pod)
 
 
 @needs_helm

@@ -12,14 +12,20 @@ from typing import Any
 import pytest
 import yaml
 
+from bazaar_operator import labels
 from bazaar_operator.metrics import Metrics
 from bazaar_peer.telemetry.catalogue import Catalogue
 from charts import dashboard, panels
 from charts.generate import CHART
-from tests.unit.operator.test_alerts import RUNBOOKS, groups, needs_promtool
+from tests.unit.operator.test_alerts import RUNBOOKS, alerts, groups, needs_promtool
 from tests.unit.operator.test_chart import needs_helm, template
 
 MADE: dict[str, Any] = json.loads((CHART / "dashboards/bazaar.json").read_text())
+RATES, EITHER = {"cps", "ops", "reqps"}, {"percentunit"}
+UNITS = RATES | EITHER | {"bytes", "s", "short"}
+"""Grafana's; one of a name that it does not know would be written behind each number."""
+STATES = {"Trader", "Epoch", "Who trades", "Phase"}
+"""Panels whose numbers are names: nothing to add up, or to shorten."""
 VARIABLES = {
     "$__rate_interval": "1m", "$namespace": "a", "$bazaar": "x", "$datasource": "y"
 }  # fmt: skip
@@ -39,7 +45,6 @@ def named(expr: str) -> set[str]:
 def samples() -> set[str]:
     """The names of all samples that peers and operator show."""
     peer, operator = Catalogue(), Metrics()
-    operator.count_request(200)
     found = {
         sample.name
         for registry in (peer.registry, operator.registry)
@@ -98,6 +103,45 @@ def test_every_panel_has_unit_and_says_what_is_good() -> None:
     assert len({panel["id"] for panel in MADE["panels"]}) == len(MADE["panels"])
 
 
+def wrong_unit(panel: panels.Panel) -> str:
+    """Return what is wrong with a panel's unit; `increase` is a count, `rate` is none."""
+    if panel.title in STATES:
+        return "" if panel.unit == "none" else "a state has no unit"
+    if panel.unit not in UNITS:
+        return f"{panel.unit} is no unit"
+    if panel.kind == "heatmap" or any("histogram_quantile" in q.expr for q in panel.queries):
+        return ""
+    rates = {bool(re.search(r"\brate\(", query.expr)) for query in panel.queries}
+    if len(rates) > 1:
+        return "rates and counts in one panel"
+    return "" if (panel.unit in RATES) in rates or panel.unit in EITHER else "no unit of these"
+
+
+def test_every_panel_has_the_unit_of_what_it_shows() -> None:
+    every = [panel for row in panels.ROWS for panel in row.panels]
+
+    assert {panel.title: wrong for panel in every if (wrong := wrong_unit(panel))} == {}
+    assert {panel.title for panel in every} >= STATES
+
+
+RATE, COUNT = panels.Query("sum(rate(x_total[1m]))"), panels.Query("sum(increase(x_total[1m]))")
+
+
+@pytest.mark.parametrize(
+    ("unit", "queries"),
+    [
+        ("none", (COUNT,)),
+        ("cores", (RATE,)),
+        ("short", (RATE,)),
+        ("ops", (COUNT,)),
+        ("ops", (RATE, COUNT)),
+    ],
+)
+def test_unit_that_is_wrong_is_seen(unit: str, queries: tuple[panels.Query, ...]) -> None:
+    """Planted."""
+    assert wrong_unit(panels.Panel("Any", "lines", unit, "", queries))
+
+
 @pytest.mark.parametrize("row", panels.ROWS, ids=lambda row: row.title)
 def test_row_is_filled(row: panels.Row) -> None:
     assert sum(panel.width for panel in row.panels) % 24 == 0
@@ -109,10 +153,49 @@ def test_alert_that_a_panel_names_has_its_runbook() -> None:
     assert told <= {page.stem for page in RUNBOOKS.glob("*.md")}
 
 
+def test_panel_with_alerts_links_to_their_runbooks() -> None:
+    every = [panel for row in panels.ROWS for panel in row.panels]
+    drawn = {panel["title"]: panel for panel in MADE["panels"] if panel["type"] != "row"}
+
+    for panel in every:
+        links = drawn[panel.title].get("links", [])
+        assert [link["url"] for link in links] == [
+            f"${{runbooks:raw}}/{alert}.md" for alert in panel.alerts
+        ]
+    assert sum(bool(panel.alerts) for panel in every) > 10
+
+
+@needs_helm
+def test_every_alert_is_linked_from_a_panel() -> None:
+    linked = {alert for row in panels.ROWS for panel in row.panels for alert in panel.alerts}
+
+    assert set(alerts()) - linked == set()
+
+
+@needs_helm
+@pytest.mark.parametrize("place", ["", "https://example.org/it?a=1&b=2"])
+def test_chart_says_where_the_runbooks_are(place: str) -> None:
+    on = ("--set", "monitoring.dashboard.enabled=true")
+    found = template(*on, "--set", f"monitoring.rules.runbooks={place}")
+    (made,) = (each for each in found if each["kind"] == "ConfigMap")
+    variables = json.loads(made["data"]["bazaar.json"])["templating"]["list"]
+
+    assert {each["name"]: each["query"] for each in variables}["runbooks"] == place
+    assert [each["query"] for each in MADE["templating"]["list"]].count("") == 1
+
+
+def test_volumes_are_found_by_the_names_that_claims_have() -> None:
+    made = panels.CLAIMS.replace("$bazaar", "shop").replace("$namespace", "a")
+    (name,) = re.findall('persistentvolumeclaim=~"(.*)"', made)
+
+    assert re.fullmatch(name, labels.claim("shop", 11))
+    assert not re.fullmatch(name, labels.claim("shop-2", 11))
+
+
 def test_uid_is_fixed_and_namespace_and_bazaar_are_chosen() -> None:
     assert MADE["uid"] == dashboard.UID == "bazaar"
     chosen = [variable["name"] for variable in MADE["templating"]["list"]]
-    assert chosen == ["datasource", "namespace", "bazaar"]
+    assert chosen == ["datasource", "namespace", "bazaar", "runbooks"]
 
 
 @needs_helm

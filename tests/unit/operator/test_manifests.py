@@ -92,6 +92,7 @@ def test_what_the_operator_observes_rolls_no_pod() -> None:
         {"heartbeat": {"timeoutMs": 600}},
         {"market": {"ordersPerSecond": 21}},
         {"checkpoint": {"keepJournal": True}},
+        {"record": False},
         {"resources": {"limits": {}}},
     ],
 )

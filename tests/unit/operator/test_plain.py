@@ -11,6 +11,7 @@ import yaml
 
 from bazaar_operator import labels
 from bazaar_operator.__main__ import METRICS_PORT
+from bazaar_operator.observation import VOTELESS
 from bazaar_operator.status import PHASES, UPDATE_TO
 from tests.unit.operator.resources import assert_restricted
 
@@ -48,7 +49,7 @@ def test_the_operators_pod_is_restricted_as_its_namespace_demands() -> None:
     assert deployment["spec"]["replicas"] == 1
 
 
-@pytest.mark.parametrize("folder", ["", "base", "namespaced"])
+@pytest.mark.parametrize("folder", ["", "base", "monitoring", "namespaced"])
 def test_every_file_of_a_kustomization_is_there(folder: str) -> None:
     found = yaml.safe_load((K8S / folder / "kustomization.yaml").read_text())
 
@@ -125,6 +126,26 @@ def test_the_page_lists_every_phase_with_its_deadline() -> None:
         name: words.get(phase.deadline_s, f"{phase.deadline_s:.0f} s")
         for name, phase in PHASES.items()
     }
+
+
+def test_the_page_lists_every_event() -> None:
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    table = page.partition("| event |")[2].partition("\n\n")[0]
+    sources = (ROOT / "operator/bazaar_operator").glob("*.py")
+    reason = re.compile(r'"(?:Normal|Warning)", "(\w+)"')
+    told = {name for path in sources for name in reason.findall(path.read_text())}
+
+    cells = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == told
+    assert "HandOver" in told
+
+
+def test_the_page_names_the_states_in_which_a_pod_is_restarted_without_a_majority() -> None:
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    told = re.search(r"wait without a vote \(([^)]*)\)", page)
+
+    assert told
+    assert set(re.findall(r"`(\w+)`", told[1])) == VOTELESS
 
 
 def test_the_page_says_how_an_image_is_let_in() -> None:
