@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from bench.rig import Ring
 POINTS = (1, 8, 64, 256)
 SECONDS = 2.0
 HANDLER_US = 35.0
-"""CPU of E a request on the machine that P7's figures in µs are from."""
+"""CPU of E a request on the machine that the goals in µs and ms are from (P7, F3, F5)."""
+STUB_PORT = 23_900
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -55,6 +59,41 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
+@contextlib.contextmanager
+def reference() -> Iterator[tuple[str, int]]:
+    """Run E, the handler with nothing behind it, for a `with` block; give its address and pid."""
+    stub = subprocess.Popen(
+        [sys.executable, "-m", "bazaar_peer.runtime.stub", str(STUB_PORT)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_served(STUB_PORT)
+        yield f"http://127.0.0.1:{STUB_PORT}", stub.pid
+    finally:
+        stub.kill()
+        stub.wait()
+
+
+def _wait_served(port: int, seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def handler_us(url: str, pid: int, connections: int = 256) -> tuple[dict[str, Any], float]:
+    """Load E; return what came of it, and its CPU a request."""
+    idle = cpu_s(pid)
+    found = load(url, connections)
+    return found, (cpu_s(pid) - idle) / (found["per_s"] * SECONDS) * 1e6
+
+
 def sync_ms(writers: int = 6, seconds: float = 1.0) -> float:
     """Return the median time of an appending write + fdatasync, of so many writers at once."""
     found: list[float] = []
@@ -88,9 +127,7 @@ def stock(rig: Ring, lots: int = 40) -> None:
         rig.post(0, "/v1/deposits", body, f"stock-{number}-{time.monotonic_ns()}")
 
 
-def one_round(
-    rig: Ring, reference: str, reference_pid: int, table: Table
-) -> dict[int, dict[str, Any]]:
+def one_round(rig: Ring, empty_url: str, empty_pid: int, table: Table) -> dict[int, dict[str, Any]]:
     """Measure E and ours at every point, in turn; fill in P1 to P8."""
     trader = rig.trader()
     assert trader is not None, "the ring has no trader"
@@ -103,9 +140,7 @@ def one_round(
     bare: dict[int, float] = {}
     syncs = 0.0
     for count in POINTS:
-        idle = cpu_s(reference_pid)
-        empty[count] = load(reference, count)
-        bare[count] = (cpu_s(reference_pid) - idle) / (empty[count]["per_s"] * SECONDS) * 1e6
+        empty[count], bare[count] = handler_us(empty_url, empty_pid, count)
         before = {peer: cpu_s(pid) for peer, pid in pids.items()}
         syncs_before = (rig.own(trader["id"]) or {}).get("syncs", 0)
         ours[count] = load(url, count)
@@ -133,12 +168,10 @@ def one_round(
     return ours
 
 
-def _costs(
-    table: Table, cpu: dict[int, float], trader: int, trades: float, handler_us: float
-) -> None:
+def _costs(table: Table, cpu: dict[int, float], trader: int, trades: float, bare_us: float) -> None:
     """Fill in P7 from the CPU seconds of each peer."""
     trading = cpu[trader] / trades * 1e6
     following = sum(used for peer, used in cpu.items() if peer != trader) / trades * 1e6
     for name, cost in (("P7a", trading), ("P7b", following)):
-        note = f"{cost:.1f} µs, and E's handler {handler_us:.1f}"
-        table.add(name, cost * HANDLER_US / handler_us, note)
+        note = f"{cost:.1f} µs, and E's handler {bare_us:.1f}"
+        table.add(name, cost * HANDLER_US / bare_us, note)
