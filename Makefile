@@ -8,7 +8,7 @@ IMAGE ?= bazaar:dev
 DOCKER_BUILD_FLAGS ?=
 export PYTHONSAFEPATH := 1
 
-.PHONY: help run test check fmt sim bench bench-long e2e e2e-full fuzz image manifests setup clean
+.PHONY: help run test check fmt sim bench bench-long pictures e2e e2e-full fuzz image manifests setup clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,12 +48,12 @@ $(VENV)/.bench: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
-E2E := $(BIN)/python -m pytest --e2e tests/e2e -p no:xdist -ra
+E2E := $(BIN)/python -m pytest --e2e tests/e2e -p no:xdist -ra $(if $(K),-k "$(K)")
 
 e2e: setup ## drills on a kind cluster, three of a kind; needs docker, kind, kubectl, helm
 	$(E2E)
 
-e2e-full: setup ## the same, a hundred of a kind: takes hours
+e2e-full: setup ## the same, a hundred of a kind: takes ten hours, or make e2e-full K=graceful E2E_ADD=1
 	E2E_FULL=1 $(E2E)
 
 # Nothing is imported from the current folder unless it is said so.
@@ -64,6 +64,9 @@ bench: $(VENV)/.bench ## goals and figures, about six minutes
 
 bench-long: $(VENV)/.bench ## also a million trades and a thousand kills
 	$(BENCH) --long
+
+pictures: setup ## the README's pictures, from a real ring; needs chromium
+	PYTHONPATH=$(CURDIR) $(BIN)/python -m bench.pictures
 
 image: ## the one image of operator, peers and command line
 	docker build $(DOCKER_BUILD_FLAGS) --tag $(IMAGE) .

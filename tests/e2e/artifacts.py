@@ -1,4 +1,4 @@
-"""What a failed test leaves for whoever looks for the reason."""
+"""What a failed test leaves for whoever looks for the reason: journals, too, if one is in doubt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKED = {
 
 
 def leave(cluster: Cluster, name: str, *namespaces: str) -> Path:
-    """Write logs, events and resources of these namespaces into a folder of the test's own."""
+    """Write what these namespaces have into a folder of the test's own."""
     folder = FOLDER / name
     for namespace in namespaces:
         place = folder / namespace
@@ -26,7 +26,11 @@ def leave(cluster: Cluster, name: str, *namespaces: str) -> Path:
         for file, words in ASKED.items():
             done = attempt("kubectl", "-n", namespace, *words, env=cluster.env, seconds=60)
             (place / file).write_text(done.stdout + done.stderr)
+        listed = ("kubectl", "-n", namespace, "exec", "load", "--", "cat", "/load/acknowledged")
+        if (done := attempt(*listed, env=cluster.env)).returncode == 0:
+            (place / "acknowledged").write_text(done.stdout)
         for node in cluster.nodes:
+            node.keep_volumes(namespace, place / f"{node.name}.tgz")
             try:
                 logs = node.kept_logs(namespace)
             except AssertionError as silent:  # the node may be what failed

@@ -6,7 +6,9 @@
 E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is
 the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of figures and of what
 failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE to `kind create`.
-E2E_PROMETHEUS brings a Prometheus (prometheus.py); without it that test is skipped.
+With E2E_ADD=1 the figures are added to those that the folder has: the full set takes ten hours, and
+can be run kind by kind (`make e2e-full K=graceful E2E_ADD=1`). E2E_PROMETHEUS brings a Prometheus
+(prometheus.py); without it that test is skipped.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if FIGURES.runs:
+        if os.environ.get("E2E_ADD"):
+            FIGURES.read(artifacts.FOLDER)
         FIGURES.write(artifacts.FOLDER)
         terminalreporter.section("drills")
         for line in FIGURES.table():

@@ -25,29 +25,30 @@ from bazaar_peer.runtime.logs import parse
 from tests.e2e.figures import Drill, Figures, Run
 from tests.e2e.load import Load
 from tests.e2e.ring import Ring, now
+from tests.e2e.tools import attempt
 
 SHORT = 3
-FULL = {"default": 100, "slow": 20}
-"""Rounds of `make e2e-full`; those that take a minute or more each are `slow`."""
+FULL = 100
+"""Rounds of `make e2e-full`."""
 NOTICE_S = 0.3
 """A gap may begin so long before the moment that the test notes: the last answer before it."""
 TOLD = ("p50_ms", "p90_ms", "p99_ms", "max_ms", "longest_gap_ms")
 
 
-def rounds(scale: str = "default") -> int:
+def rounds() -> int:
     """Return how often a drill is done: by E2E_DRILLS, or by how much was asked for."""
     if given := os.environ.get("E2E_DRILLS"):
         return int(given)
-    return FULL[scale] if os.environ.get("E2E_FULL") else SHORT
+    return FULL if os.environ.get("E2E_FULL") else SHORT
 
 
 class Drills:
     """A load, and what is done meanwhile."""
 
-    def __init__(self, ring: Ring, kind: str, peers: int, scale: str) -> None:
-        self.ring, self.run = ring, Run(kind, peers)
+    def __init__(self, ring: Ring, kind: str, peers: int) -> None:
+        self.ring, self.run = ring, Run(kind, peers, version=_version())
         self.load = Load(ring.cluster, ring.namespace, ring.name)
-        self.count = rounds(scale)
+        self.count = rounds()
         self.last: Drill | None = None
 
     def rounds(self) -> Iterator[int]:
@@ -92,6 +93,11 @@ class Drills:
             meanwhile = [e for e, at in begins.items() if drill.began <= at <= drill.ended]
             drill.changes = len(meanwhile)
             drill.peers_ms = [ms_of[epoch] for epoch in meanwhile if epoch in ms_of]
+        run.audited = True
+
+
+def _version() -> str:
+    return attempt("git", "describe", "--always", "--dirty=+", "--exclude=*").stdout.strip()
 
 
 def _longest_gap(drill: Drill, gaps: list[dict[str, float]]) -> float:
@@ -140,7 +146,6 @@ def drilling(
     figures: Figures,
     kind: str,
     *,
-    scale: str = "default",
     failed_max: int = 0,
     gap_p99_ms: float = 0.0,
     peers_p99_ms: float = 0.0,
@@ -148,7 +153,7 @@ def drilling(
 ) -> Iterator[Drills]:
     """Put a ring that has settled under load, drill it, and hold the figures against bounds."""
     ring.wait_settled()
-    drills = Drills(ring, kind, int(ring.get()["spec"]["peers"]), scale)
+    drills = Drills(ring, kind, int(ring.get()["spec"]["peers"]))
     drills.load.start()
     try:
         yield drills

@@ -1,4 +1,4 @@
-"""The figures of all drills of a session: kept run by run, summed up kind by kind."""
+"""The figures of all drills: kept run by run, summed up kind by kind, over several sessions too."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ class Run:
     late_ms: float = 0.0
     """How far behind its own clock the load itself was at worst."""
     latency_ms: dict[str, float] = field(default_factory=dict)
+    version: str = ""
+    """The commit that was drilled, with a `+` where something was changed and not committed."""
+    audited: bool = False
+    """The load ended, and the ring's journals were held against its answers."""
 
     def gaps(self) -> list[float]:
         return sorted(drill.gap_ms for drill in self.drills)
@@ -60,7 +64,8 @@ class Figures:
     def by_kind(self) -> dict[str, list[Run]]:
         found: dict[str, list[Run]] = {}
         for run in self.runs:
-            found.setdefault(run.kind, []).append(run)
+            if run.audited:
+                found.setdefault(run.kind, []).append(run)
         return found
 
     def summary(self) -> list[dict[str, Any]]:
@@ -80,7 +85,29 @@ class Figures:
                 _spread(one["peers_ms"], "p50", "p99", "max") if any(one["changes"]) else "–",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
+        for run in self.runs:
+            if not run.audited:
+                drills = f"{len(run.drills)} drills at {run.version}"
+                lines.append(f"\nEnded early, not summed: {run.kind}, {drills}")
         return lines
+
+    def read(self, folder: Path) -> None:
+        """Put what a folder has from sessions before in front of this one's.
+
+        Raises:
+            ValueError: the folder's file is not one of ours.
+        """
+        file = folder / "figures.json"
+        if not file.exists():
+            return
+        try:
+            runs = json.loads(file.read_text())["runs"]
+            before = [
+                Run(**{**run, "drills": [Drill(**one) for one in run["drills"]]}) for run in runs
+            ]
+        except (ValueError, KeyError, TypeError) as wrong:
+            raise ValueError(f"{file} has no figures of drills; move it away: {wrong}") from None
+        self.runs[:0] = before
 
     def write(self, folder: Path) -> None:
         """Leave everything in a folder, for people and for programs."""

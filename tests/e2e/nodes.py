@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.e2e.tools import attempt, run, until
 
+VOLUMES = "/var/local-path-provisioner"
+"""Where the default storage class of kind keeps volumes."""
 KEPT = "/var/log/bazaar-e2e"
 KEEP_LOGS = (
     f"exec 9>/run/bazaar-e2e.lock; flock -n 9 || exit; mkdir -p {KEPT}; "
@@ -49,6 +52,15 @@ class Node:
         return {
             name.removeprefix(f"{namespace}_"): self.do("cat", f"{KEPT}/{name}") for name in names
         }
+
+    def keep_volumes(self, namespace: str, path: Path) -> None:
+        """Copy the volumes of a namespace that lie on this node, as a packed archive."""
+        packed = f"/tmp/{namespace}.tgz"
+        # A file may change or go while it is read: what is there is better than nothing.
+        pack = f"cd {VOLUMES} && tar -czf {packed} --ignore-failed-read *_{namespace}_*"
+        attempt("docker", "exec", self.name, "sh", "-c", pack, seconds=120)
+        attempt("docker", "cp", f"{self.name}:{packed}", path, seconds=120)
+        attempt("docker", "exec", self.name, "rm", "-f", packed)
 
     def pid(self, uid: str, program: str = "bazaar") -> int:
         """Return the process of a pod, by the pod's uid, as the node numbers it.

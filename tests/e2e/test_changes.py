@@ -25,7 +25,7 @@ def scale(ring: Ring, size: int) -> None:
 
 def test_roll_of_six_peers_changes_the_trader_once(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=6)
-    with drilling(ring, figures, "roll of a setting", scale="slow", changes=1) as drills:
+    with drilling(ring, figures, "roll of a setting", changes=1) as drills:
         for number in drills.rounds():
             ring.wait_settled()
             before = ring.uids()
@@ -36,7 +36,7 @@ def test_roll_of_six_peers_changes_the_trader_once(make_ring: MakeRing, figures:
 
 def test_scale_up_and_down_again_fails_no_request(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=3)
-    with drilling(ring, figures, "scale 3 → 6 → 3", scale="slow") as drills:
+    with drilling(ring, figures, "scale 3 → 6 → 3") as drills:
         for _ in drills.rounds():
             for size in (6, 3):
                 with drills.one():
@@ -52,7 +52,7 @@ def test_operator_killed_in_the_middle_of_a_first_start_starts_the_ring_all_the_
 ) -> None:
     """R14: at whichever step it dies."""
     operator.wait()
-    for number in range(rounds("slow")):
+    for number in range(rounds()):
         ring = Ring(cluster, namespace, f"shop{number}")
         ring.apply(peers=3)
         wanted = number % 4  # so many volumes are recorded when it dies
@@ -72,7 +72,7 @@ def test_operator_killed_in_the_middle_of_a_roll_ends_it(
     make_ring: MakeRing, figures: Figures, operator: Release
 ) -> None:
     ring = make_ring(peers=3)
-    with drilling(ring, figures, "operator killed in a roll", scale="slow") as drills:
+    with drilling(ring, figures, "operator killed in a roll") as drills:
         for number in drills.rounds():
             ring.wait_settled()
             before = ring.uids()
@@ -93,7 +93,7 @@ def test_operator_killed_in_the_middle_of_scaling_ends_it(
     make_ring: MakeRing, figures: Figures, operator: Release
 ) -> None:
     ring = make_ring(peers=3)
-    with drilling(ring, figures, "operator killed while it scales", scale="slow") as drills:
+    with drilling(ring, figures, "operator killed while it scales") as drills:
         for number in drills.rounds():
             for size in (5, 3):
                 with drills.one():

@@ -18,7 +18,7 @@ def test_drain_of_the_traders_node_fails_no_request(
     make_ring: MakeRing, figures: Figures, cluster: Cluster
 ) -> None:
     ring = make_ring(peers=3)
-    with drilling(ring, figures, "drain of the trader's node", scale="slow") as drills:
+    with drilling(ring, figures, "drain of the trader's node") as drills:
         for _ in drills.rounds():
             seat = ring.seat()
             with drills.one():
@@ -33,7 +33,7 @@ def test_drain_of_the_traders_node_fails_no_request(
 def test_node_that_stops_for_a_while_comes_back(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=3)
     kind = "node of the trader stopped for 30 s"
-    with drilling(ring, figures, kind, scale="slow", failed_max=UNLUCKY) as drills:
+    with drilling(ring, figures, kind, failed_max=UNLUCKY) as drills:
         for _ in drills.rounds():
             seat = ring.seat()
             with drills.one(settle_s=180):
@@ -45,7 +45,7 @@ def test_node_that_stops_for_a_while_comes_back(make_ring: MakeRing, figures: Fi
 def test_trader_cut_off_from_a_minority_trades_on(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=5)
     kind = "trader cut off from a minority"
-    with drilling(ring, figures, kind, scale="slow", failed_max=UNLUCKY) as drills:
+    with drilling(ring, figures, kind, failed_max=UNLUCKY) as drills:
         for _ in drills.rounds():
             seat = ring.seat()
             others = [p.status.pod_ip for p in ring.pods() if p.metadata.name != seat.pod]
@@ -56,7 +56,7 @@ def test_trader_cut_off_from_a_minority_trades_on(make_ring: MakeRing, figures: 
 def test_trader_cut_off_from_a_majority_is_replaced(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=5)
     kind = "trader cut off from a majority"
-    with drilling(ring, figures, kind, scale="slow", failed_max=UNLUCKY) as drills:
+    with drilling(ring, figures, kind, failed_max=UNLUCKY) as drills:
         for _ in drills.rounds():
             seat = ring.seat()
             others = [p.status.pod_ip for p in ring.pods() if p.metadata.name != seat.pod]

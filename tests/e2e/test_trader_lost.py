@@ -45,7 +45,7 @@ def test_crash_costs_a_second_and_a_half_at_most(make_ring: MakeRing, figures: F
 
 def test_crash_of_one_of_six(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=6)
-    with drilling(ring, figures, "crash, of six", scale="slow", gap_p99_ms=CRASH_GAP_MS) as drills:
+    with drilling(ring, figures, "crash, of six", gap_p99_ms=CRASH_GAP_MS) as drills:
         for _ in drills.rounds():
             crash(ring, drills)
 
@@ -81,7 +81,7 @@ def test_crash_without_the_api_server(
 ) -> None:
     ring = make_ring(peers=3)
     bound = CRASH_GAP_MS
-    with drilling(ring, figures, "crash, no API server", scale="slow", gap_p99_ms=bound) as drills:
+    with drilling(ring, figures, "crash, no API server", gap_p99_ms=bound) as drills:
         for number in drills.rounds():
             seat = ring.seat()
             with drills.one(), cluster.control_plane.api_stopped():

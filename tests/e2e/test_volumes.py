@@ -17,7 +17,7 @@ from tests.e2e.tools import attempt, until
 def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures: Figures) -> None:
     """R14: without a vote until it has copied the state, then as the next incarnation."""
     ring = make_ring(peers=3)
-    with drilling(ring, figures, "claim and pod deleted", scale="slow") as drills:
+    with drilling(ring, figures, "claim and pod deleted") as drills:
         for _ in drills.rounds():
             # Peer 0 keeps the whole history, which the audit needs.
             trader = ring.wait_settled()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 NEEDED = ("docker", "kind", "kubectl", "helm")
@@ -31,6 +32,7 @@ def attempt(
     stdin: str | None = None,
     seconds: float = 120.0,
     env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, whatever that is."""
     return subprocess.run(
@@ -42,6 +44,7 @@ def attempt(
         check=False,
         timeout=seconds,
         env={**os.environ, **(env or {})},
+        cwd=folder,
     )
 
 
@@ -50,13 +53,14 @@ def run(
     stdin: str | None = None,
     seconds: float = 120.0,
     env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> str:
     """Run a program and return its output.
 
     Raises:
         ProgramError: it ended with an error.
     """
-    done = attempt(*words, stdin=stdin, seconds=seconds, env=env)
+    done = attempt(*words, stdin=stdin, seconds=seconds, env=env, folder=folder)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise ProgramError(

@@ -1,0 +1,96 @@
+"""What a person sees of a ring in a cluster, from a laptop: the live page, and a drill's report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.conftest import MakeRing
+from tests.e2e.tools import attempt, until
+
+BAZAAR = (sys.executable, "-m", "bazaar_peer")
+
+
+@contextlib.contextmanager
+def page(cluster: Cluster, namespace: str) -> Iterator[str]:
+    """Run `bazaar page`, and yield its address."""
+    words = ("page", "--name", "shop", "--namespace", namespace, "--no-browser")
+    with subprocess.Popen(
+        [*BAZAAR, *words],
+        env={**os.environ, **cluster.env, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert " at http://127.0.0.1:" in line, line
+            yield line.split(" at ")[1].split()[0].rstrip("/")
+        finally:
+            process.terminate()
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+def entries(url: str, wanted: str) -> list[dict[str, Any]]:
+    """Listen to the story until this kind or note comes."""
+    found: list[dict[str, Any]] = []
+    with urllib.request.urlopen(f"{url}/v1/story", timeout=20) as story:
+        kind = ""
+        for line in story:
+            text = line.decode().strip()
+            if text.startswith("event: "):
+                kind = text.removeprefix("event: ")
+            elif text.startswith("data: ") and kind == "entries":
+                found += json.loads(text.removeprefix("data: "))
+            if any(wanted in (one["kind"], one.get("note")) for one in found):
+                break
+    return found
+
+
+def test_page_outlives_the_pods_that_it_talks_to(cluster: Cluster, make_ring: MakeRing) -> None:
+    ring = make_ring(peers=3)
+    with page(cluster, ring.namespace) as url:
+        assert b"<title>Bazaar</title>" in get(url)
+        assert {one["peer"] for one in entries(url, "reign_begun")} <= {0, 1, 2}
+        told = json.loads(get(f"{url}/v1/ring"))
+        assert {row["url"] for row in told["peers"]} == {url}
+
+        for pod in ("shop-0", "shop-1", "shop-2"):
+            ring.kubectl("delete", "pod", pod, "--now")
+            # A pod that goes ends its stream; a page comes again, and hears another's.
+            until(partial(entries, url, "key"), f"a story without {pod}")
+            ring.wait_settled()
+
+
+def test_drill_from_a_laptop_tells_what_a_crash_costs(
+    cluster: Cluster, make_ring: MakeRing, tmp_path: Path
+) -> None:
+    ring = make_ring(peers=3)
+    report = tmp_path / "report"
+    words = ("drill", "crash", "--times", 2, "--rate", 40, "--report", report, "--yes")
+    where = ("--name", "shop", "--namespace", ring.namespace)
+
+    done = attempt(*BAZAAR, *words, *where, env=cluster.env, seconds=400)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    drill = json.loads((report / "drill.json").read_text())
+    assert (len(drill["faults"]), drill["lost"], drill["twice"]) == (2, 0, 0)
+    assert drill["timeline"]["marks"]
+    assert (report / "report.html").stat().st_size > 10_000
+    assert len((report / "drill.story").read_text().splitlines()) > 100
+    own = [f"pod/shop-{ordinal}" for ordinal in range(3)]
+    pods = partial(ring.kubectl, "get", "pods", "-o", "name")
+    until(lambda: sorted(pods().split()) == own or None, "the drill's own pod is gone")
