@@ -220,6 +220,5 @@ def spell_ms(
     old, new = before.get(peer), after.get(peer)
     if old is None or new is None or not new.since or old.since != new.since:
         return None
-    if new.interregna.ended != old.interregna.ended + 1:
-        return None
-    return round((new.interregna.seconds - old.interregna.seconds) * 1e3, 1)
+    counted = new.interregna.behind(old.interregna)
+    return round(counted.seconds * 1e3, 1) if counted.ended == 1 else None

@@ -33,14 +33,6 @@ class Spell(NamedTuple):
     """A hand-over began each of them; None: nobody knows."""
 
 
-class Grown(NamedTuple):
-    """What one peer has counted between two looks."""
-
-    ended: int
-    seconds: float
-    planned: int
-
-
 def spell(before: Look, first: Look, behind: Look, *, victim: int, since: float) -> Spell:
     """Return what a fault cost: `first` is behind the first reign, `behind` in a settled ring.
 
@@ -64,7 +56,7 @@ def spell(before: Look, first: Look, behind: Look, *, victim: int, since: float)
     return Spell(ended, longest, total, ended == sum(part.planned for part in known))
 
 
-def _grown(old: Look, new: Look, victim: int, since: float) -> Grown | None:
+def _grown(old: Look, new: Look, victim: int, since: float) -> Interregna | None:
     """Return what the trader of the new look has counted, or who else has seen most; None: nobody.
 
     A victim that stood still or was cut off saw no trader while the others had one.
@@ -80,12 +72,15 @@ def _grown(old: Look, new: Look, victim: int, since: float) -> Grown | None:
     return max(rest, key=lambda grown: (grown.ended, -grown.seconds), default=None)
 
 
-def _of(old: tuple[Line, Interregna], new: tuple[Line, Interregna], since: float) -> Grown | None:
+def _of(
+    old: tuple[Line, Interregna], new: tuple[Line, Interregna], since: float
+) -> Interregna | None:
     (was, before), (now, after) = old, new
     if (was.pid, was.life) != (now.pid, now.life) or after.ended <= before.ended:
         return None  # its counts are those of one process
     if after.last_end < since:
         return None
-    seconds = after.seconds - before.seconds
-    seconds = min(seconds, after.last_end - since) if since else seconds
-    return Grown(after.ended - before.ended, seconds, after.planned - before.planned)
+    counted = after.behind(before)
+    if not since:
+        return counted
+    return counted._replace(seconds=min(counted.seconds, after.last_end - since))

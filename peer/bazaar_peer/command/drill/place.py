@@ -119,6 +119,11 @@ class Interregna(NamedTuple):
     planned: int = 0
     """So many of them began with a hand-over."""
 
+    def behind(self, before: Interregna) -> Interregna:
+        """Return what was counted after an earlier look at the same process."""
+        ended, planned = self.ended - before.ended, self.planned - before.planned
+        return Interregna(ended, self.seconds - before.seconds, self.last_end, planned)
+
 
 def interregna_of(metrics: str) -> Interregna:
     """Read a scrape."""

@@ -51,10 +51,9 @@ class Reigns:
         """Take a peer's count; one that is smaller is of a process that began anew."""
         before = self._counted.get(peer)
         self._counted[peer] = found
-        if before is None or found.ended != before.ended + 1:
+        if before is None or (one := found.behind(before)).ended != 1:
             return
-        ms = (found.seconds - before.seconds) * 1e3
-        self._spells[peer] = _Spell(now, ms, found.planned > before.planned)
+        self._spells[peer] = _Spell(now, one.seconds * 1e3, one.planned == 1)
         self._join(now)
 
     def _join(self, now: float) -> None:
