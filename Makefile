@@ -72,7 +72,7 @@ image: ## the one image of operator, peers and command line
 	docker build $(DOCKER_BUILD_FLAGS) --tag $(IMAGE) .
 
 manifests: setup ## write anew what is made from other files: copies of the definition, the chart's pages
-	$(BIN)/python -m charts.generate
+	PYTHONPATH=$(CURDIR) $(BIN)/python -m charts.generate
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

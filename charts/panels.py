@@ -188,10 +188,15 @@ MACHINES = Row("Disks, processes and the operator", (
 
 ROWS = (NOW, LATENCY, ELECTIONS, WORK, MARKET, MACHINES)
 
+WON = f'sum(increase(bazaar_election_total{{{RING},reason="%s",result="won"}}[1m])) > 0'
+LATER_REIGN = (
+    f"max(bazaar_epoch{{{RING}}} and bazaar_is_trader{{{RING}}} == 1)"
+    f" > max(max_over_time(bazaar_epoch{{{RING}}}[1h] offset 1m))"
+)
+"""Peers that started since the last scrape count from 0, and nothing grew; an epoch only grows."""
+
 ANNOTATIONS = (
-    ("Elections", "red",
-     f'sum(increase(bazaar_election_total{{{RING},reason="unplanned",result="won"}}[1m])) > 0'),
-    ("Hand-overs", "blue",
-     f'sum(increase(bazaar_election_total{{{RING},reason="planned",result="won"}}[1m])) > 0'),
-)  # fmt: skip
+    ("Elections", "red", f"{WON % 'unplanned'} or {LATER_REIGN} unless {WON % 'planned'}"),
+    ("Hand-overs", "blue", WON % "planned"),
+)
 """Name, colour and query of what is drawn over all panels."""

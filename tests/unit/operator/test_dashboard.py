@@ -79,6 +79,80 @@ def test_query_that_is_no_query_is_seen(tmp_path: Path) -> None:
     assert _checked(tmp_path, [*queries(), "sum(rate(x[1m])"]).returncode != 0
 
 
+def reign(
+    trades: str, epoch: str, unplanned: str, planned: str = "0x60", pod: str = "x-0"
+) -> list[dict[str, str]]:
+    """Return one peer's series, a value each 15 s."""
+    of = f'namespace="a",bazaar="x",pod="{pod}"'
+    won = f'bazaar_election_total{{{of},result="won"'
+    return [
+        {"series": f"bazaar_is_trader{{{of}}}", "values": trades},
+        {"series": f"bazaar_epoch{{{of}}}", "values": epoch},
+        {"series": f'{won},reason="unplanned"}}', "values": unplanned},
+        {"series": f'{won},reason="planned"}}', "values": planned},
+    ]
+
+
+FOLLOWS = reign("0x60", "4x60", "0x60", pod="x-1")
+REIGNS = {
+    "nothing happens": (reign("1x60", "4x60", "3x60"), {}),
+    "first seen": (reign("_x20 1x40", "_x20 4x40", "_x20 3x40"), {}),
+    "won": (reign("0x20 1x40", "4x20 5x40", "3x20 4x40"), {"Elections": True}),
+    "handed over": (
+        reign("0x20 1x40", "4x20 5x40", "3x60", "0x20 1x40"), {"Hand-overs": True}
+    ),
+    "promised, and lost": (reign("0x60", "4x20 5x40", "3x60"), {}),
+    "its process died, and it won again": (
+        reign("1x20 1x40", "4x20 5x40", "1x20 1x40"), {"Elections": True}
+    ),
+    "all pods were away for minutes": (
+        reign("1x5 _x14 1x40", "4x5 _x14 5x40", "3x5 _x14 1x40"), {"Elections": True}
+    ),
+}  # fmt: skip
+
+
+@needs_promtool
+@pytest.mark.parametrize("case", REIGNS)
+def test_annotations_are_drawn_when_a_reign_began_and_never_else(case: str, tmp_path: Path) -> None:
+    series, drawn = REIGNS[case]
+
+    done = _drawn(tmp_path, [*series, *FOLLOWS], drawn)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_annotation_that_counts_alone_misses_a_reign(tmp_path: Path) -> None:
+    """Planted: what was asked before; no counter of a process that just began has grown."""
+    series, drawn = REIGNS["its process died, and it won again"]
+    won = panels.WON % "unplanned"
+
+    assert _drawn(tmp_path, series, drawn, {"Elections": won}).returncode != 0
+
+
+def _drawn(
+    folder: Path,
+    series: list[dict[str, str]],
+    drawn: dict[str, bool],
+    asked: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Ask 20 s after the 20th value; what is drawn says so by having a value at all."""
+    exprs = asked or {each["name"]: each["expr"] for each in MADE["annotations"]["list"]}
+    for name, value in VARIABLES.items():
+        exprs = {key: expr.replace(name, value) for key, expr in exprs.items()}
+    tests = [
+        {"expr": f"count({expr})", "eval_time": at, "exp_samples": samples}
+        for name, expr in exprs.items()
+        for at, there in (("290s", False), ("320s", name in drawn), ("480s", False))
+        for samples in ([{"value": 1}] if there else [],)
+    ]
+    case = {"interval": "15s", "input_series": series, "promql_expr_test": tests}
+    path = folder / "annotations.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
+    words = [str(shutil.which("promtool")), "test", "rules", str(path)]
+    return subprocess.run(words, text=True, capture_output=True, check=False, timeout=60)
+
+
 def _checked(folder: Path, exprs: list[str]) -> subprocess.CompletedProcess[str]:
     for name, value in VARIABLES.items():
         exprs = [expr.replace(name, value) for expr in exprs]
