@@ -1,4 +1,4 @@
-"""Stories as files: of a ring of `bazaar up` from its volumes, and of a simulated schedule."""
+"""The story of a ring of `bazaar up` as a file, from its volumes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from bazaar_peer.core.types import Timing
 from bazaar_peer.record.merge import Merger, in_order
 from bazaar_peer.record.recorder import read_record
 from bazaar_peer.record.story import header, in_ms, write_story
-from bazaar_peer.simulation.plan import draw
-from bazaar_peer.simulation.recording import story
 
 
 def record_ring(folder: RingFolder, path: Path) -> int:
@@ -25,11 +23,3 @@ def record_ring(folder: RingFolder, path: Path) -> int:
     merger.fit()
     first = header(folder.made.ring, "up", *in_ms(Timing()))
     return write_story(path, first, in_order(list(merger.emit())))
-
-
-def record_seed(seed: int, peers: int, plant: str, path: Path) -> tuple[int, str]:
-    """Play one schedule and write it; return how many entries that is, and how it ended."""
-    plan = draw(seed, peers)
-    first = header(f"seed-{seed}", "simulation", *in_ms(plan.timing), f"seed {seed}")
-    told = list(story(seed, peers, plant))
-    return write_story(path, first, told), told[-1]["fields"]["why"]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from bazaar_peer.command.recorded import record_seed
+from bazaar_peer.record.story import header, in_ms, write_story
+from bazaar_peer.simulation.plan import draw
 from bazaar_peer.simulation.plants import PLANTS
+from bazaar_peer.simulation.recording import story
 from bazaar_peer.simulation.run import Result, simulate
 from bazaar_peer.simulation.run import trace as lines
 
@@ -77,3 +79,11 @@ def _print(result: Result) -> None:
         out(f"states not reached: {', '.join(result.missing)}\n")
     if not result.violations:
         out("no violation found\n")
+
+
+def record_seed(seed: int, peers: int, plant: str, path: Path) -> tuple[int, str]:
+    """Play one schedule and write it; return how many entries that is, and how it ended."""
+    plan = draw(seed, peers)
+    first = header(f"seed-{seed}", "simulation", *in_ms(plan.timing), f"seed {seed}")
+    told = list(story(seed, peers, plant))
+    return write_story(path, first, told), told[-1]["fields"]["why"]

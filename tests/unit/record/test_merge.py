@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bazaar_peer.command.recorded import record_seed
+from bazaar_peer.command.simulated import record_seed
 from bazaar_peer.core.types import MS, SECOND
 from bazaar_peer.page.story_file import StoryFile
 from bazaar_peer.record.clocks import Offsets
