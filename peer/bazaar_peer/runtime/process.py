@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from bazaar_peer.agents.roles import Role
 from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import SECOND, Settings, ordinal_of, peer_id
+from bazaar_peer.core.progress import NEAR
+from bazaar_peer.core.types import NOBODY, SECOND, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.client_port import ClientPort, make_app
@@ -54,6 +56,7 @@ log = logging.getLogger("bazaar.process")
 EXIT_DAMAGED = 65
 EXIT_LOCKED = 75
 PARENT_LOOK_S = 1.0
+CATCH_UP_S, CATCH_UP_LOOK_S = 1.0, 0.01
 
 
 class Asked:
@@ -64,6 +67,9 @@ class Asked:
         self.now, self.leave = asyncio.Event(), asyncio.Event()
         loop.add_signal_handler(signal.SIGINT, self.now.set)
         loop.add_signal_handler(signal.SIGTERM, self.leave.set)
+
+    def is_any(self) -> bool:
+        return self.now.is_set() or self.leave.is_set()
 
     def waits(self) -> list[asyncio.Task[Any]]:
         """Return tasks of which one is done once the process is to end; caller duty: cancel."""
@@ -132,9 +138,10 @@ class Process:
         kept = (self.telemetry, self.recorder)
         app = make_app(self.driver, self.peer, settings, name, *kept, self.cut)
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
-        await clients.start()
         await self.transport.start(settings.host, settings.peer_port)
         self.driver.start()
+        await caught_up(self.peer, lambda: asked.is_any() or self.driver.stopped.done())
+        await clients.start()
         if settings.role:
             agent = Agent(
                 f"peer-{settings.me}",
@@ -186,6 +193,18 @@ class Process:
         await asyncio.wait([self.driver.stopped], timeout=self.settings.grace_s)
         left = self.settings.linger_s - (time.monotonic() - began)
         await asyncio.sleep(max(0.0, left))
+
+
+async def caught_up(peer: Peer, over: Callable[[], bool]) -> None:
+    """Let what was committed meanwhile be applied before clients come; not for long.
+
+    Who finds the port closed goes to another peer at once; who found it open would wait here.
+    """
+    end = time.monotonic() + CATCH_UP_S
+    while peer.trader == NOBODY or peer.heard_commit - peer.state.index > NEAR:
+        if over() or time.monotonic() > end:
+            return
+        await asyncio.sleep(CATCH_UP_LOOK_S)
 
 
 async def _parent_gone() -> None:

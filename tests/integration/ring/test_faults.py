@@ -107,6 +107,23 @@ async def test_a_killed_peer_is_started_again_and_its_death_is_told_once(start: 
     assert [(one["peer"], one["what"]) for one in told] == [(victim, "killed")] * 3
 
 
+def test_a_killed_peer_that_answers_again_has_what_was_committed_meanwhile(
+    start: StartRing,
+) -> None:
+    rig = start(3, "--no-agents", "--restart-after", "1")
+    trader = int(trader_of(rig)["id"])
+    victim = other(rig, trader)
+    pid = int((rig.own(victim) or {})["pid"])
+    kill(pid, signal.SIGKILL)
+    for number in range(100):
+        assert deposit(rig, trader, f"meanwhile-{number}").status == 200
+
+    first = until(lambda: line if (line := rig.own(victim)) and line["pid"] != pid else None, "it")
+
+    assert first["trader"] == trader
+    assert first["applied_index"] >= 100
+
+
 def test_what_cannot_be_done_is_said(start: StartRing) -> None:
     rig = start(3, "--no-agents", "--restart-after", "never")
     victim = other(rig, int(trader_of(rig)["id"]))
