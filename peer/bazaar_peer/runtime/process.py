@@ -140,8 +140,6 @@ class Process:
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
         await self.transport.start(settings.host, settings.peer_port)
         self.driver.start()
-        await caught_up(self.peer, lambda: asked.is_any() or self.driver.stopped.done())
-        await clients.start()
         if settings.role:
             agent = Agent(
                 f"peer-{settings.me}",
@@ -152,6 +150,8 @@ class Process:
             )
             stats = Stats(Path(settings.stats))
             self.trading = Trading(self.peer, self.driver, agent, stats)
+        await caught_up(self.peer, lambda: asked.is_any() or self.driver.stopped.done())
+        await clients.start()
         log.info("started", extra={"fields": {"pid": os.getpid(), "port": settings.client_port}})
         code = await self._until_end(asked)
         await self.driver.close()
