@@ -289,6 +289,7 @@ class Ingress(Outstanding):
         peer = self.peer
         if peer.now >= self.scan_at:
             self.scan_at = NEVER
+            self.flush()  # the scan looks at when things were sent, not at what is about to be
             self._expire()
             self._submit_all(max(1, peer.now - peer.timing.heartbeat_timeout))
             if self.count or self.opening is not None:

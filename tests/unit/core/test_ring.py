@@ -116,6 +116,32 @@ def test_peer_that_restarts_follows_and_has_its_promise(six: Ring) -> None:
 # ---- requests ------------------------------------------------------------------------------------
 
 
+def test_request_goes_to_the_next_reign_at_once_even_if_missing_answers_are_looked_for(
+    six: Ring,
+) -> None:
+    """R13 e: both in one turn, the look found nothing to be late and let go what was to be sent."""
+    held: list[tuple[PeerId, msg.Message]] = []
+
+    def lost(sender: PeerId, to: PeerId, message: msg.Message) -> bool:
+        if to == P[0] and isinstance(message, msg.Append) and message.epoch == 2:
+            held.append((sender, message))
+            return True
+        return to == P[5]
+
+    six.lost = lost
+    six.add(P[0], 1, 3)
+    look_at = six.peers[P[0]].ingress.scan_at
+    six.kill(P[5])
+    six.until(lambda: held)
+    six.run(look_at - six.now - 1)
+    six.now, first = look_at, held[0]
+    six.heal()
+    six.feed(P[0], ev.Received(*first))
+    six.run(5 * MS)
+
+    assert six.answered(1) is Status.OK
+
+
 def test_request_under_way_when_the_trader_dies_is_answered_by_the_next(six: Ring) -> None:
     """Row 64, and the report's lost request."""
     six.lost = lambda sender, _, message: sender == P[5] and isinstance(message, msg.Answers)
