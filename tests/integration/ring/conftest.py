@@ -112,6 +112,15 @@ def bazaar(*words: object, seconds: float = 60.0) -> subprocess.CompletedProcess
     )
 
 
+def drilled(kind: str, *words: object, code: int = 0, seconds: float = 200.0) -> dict[str, Any]:
+    """Drill without pictures; return drill.json."""
+    done = bazaar("drill", kind, "--no-report", "--json", *words, seconds=seconds)
+    assert done.returncode == code, done
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
 class Answer(NamedTuple):
     status: int
     headers: dict[str, str]

@@ -24,13 +24,18 @@ from tests.integration.ring import kubectl
 from tests.integration.ring.conftest import StartRing, deposit
 
 
-def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, port: int, peers: int) -> None:
-    """Put a kubectl on the PATH that leads to these peers."""
+def says(folder: Path, monkeypatch: pytest.MonkeyPatch, *script: str) -> None:
+    """Put a kubectl on the PATH that does this."""
     folder.mkdir(exist_ok=True)
     program = folder / "kubectl"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {kubectl.__file__} "$@"\n')
+    program.write_text("\n".join(("#!/bin/sh", *script, "")))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, port: int, peers: int) -> None:
+    """Put a kubectl on the PATH that leads to these peers."""
+    says(folder, monkeypatch, f'exec {sys.executable} {kubectl.__file__} "$@"')
     monkeypatch.setenv("PORT", str(port))
     monkeypatch.setenv("PEERS", str(peers))
     monkeypatch.setenv("FOLDER", str(folder))
@@ -247,13 +252,9 @@ async def test_a_kubectl_that_says_much_is_read_all_the_while(
 async def test_a_kubectl_that_warns_before_it_serves_is_understood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "kubectl"
-    program.write_text(
-        "#!/bin/sh\necho 'W1124 a field is deprecated'\n"
-        "echo 'Starting to serve on 127.0.0.1:4711'\nexec sleep 60\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    warns = "echo 'W1124 a field is deprecated'"
+    serves = "echo 'Starting to serve on 127.0.0.1:4711'"
+    says(tmp_path, monkeypatch, warns, serves, "exec sleep 60")
     async with kubectl_proxy("shops", "") as proxy:
         assert proxy.url == "http://127.0.0.1:4711"
 
@@ -261,11 +262,7 @@ async def test_a_kubectl_that_warns_before_it_serves_is_understood(
 async def test_a_kubectl_that_fails_is_quoted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "kubectl"
-    program.write_text(
-        "#!/bin/sh\necho 'error: no context exists with the name: nowhere'\nexit 1\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    fails = "echo 'error: no context exists with the name: nowhere'"
+    says(tmp_path, monkeypatch, fails, "exit 1")
     with pytest.raises(ClusterError, match="no context exists with the name: nowhere"):
         await cluster.serve("shops", "shop", "nowhere", 0, lambda url: None)

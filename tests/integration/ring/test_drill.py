@@ -17,6 +17,7 @@ from tests.integration.ring.conftest import (
     ask,
     bazaar,
     deposit,
+    drilled,
     events,
     handed_over,
     lines_of,
@@ -29,12 +30,7 @@ from tests.integration.ring.conftest import (
 def drill(rig: Ring, kind: str, *words: object, code: int = 0) -> dict[str, Any]:
     """Drill a ring by way of a peer that is not its first; return drill.json."""
     url = f"http://127.0.0.1:{rig.port + 1}"
-    options = ("--rate", 100, "--url", url, "--no-report", "--json")
-    done = bazaar("drill", kind, *options, *words, seconds=150)
-    assert done.returncode == code, done
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+    return drilled(kind, "--rate", 100, "--url", url, *words, code=code, seconds=150)
 
 
 def is_clean(found: dict[str, Any], faults: int) -> None:

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.ring.conftest import StartRing, bazaar, events, handed_over, trader_of
+from tests.integration.ring.conftest import (
+    StartRing,
+    bazaar,
+    drilled,
+    events,
+    handed_over,
+    trader_of,
+)
 from tests.integration.ring.kube import NAME, PODS, SPACE, FakeKube
 
 RING = ("--namespace", SPACE, "--name", NAME)
@@ -28,12 +35,7 @@ def kube(start: StartRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def drill(kind: str, *words: object, code: int = 0) -> dict[str, Any]:
-    options = (*RING, "--rate", 50, "--no-report", "--json")
-    done = bazaar("drill", kind, *options, *words, seconds=200)
-    assert done.returncode == code, done
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+    return drilled(kind, *RING, "--rate", 50, *words, code=code)
 
 
 def is_clean(found: dict[str, Any], faults: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from bazaar_operator.metrics import Metrics
 from bazaar_peer.telemetry.catalogue import Catalogue
 from charts import dashboard, panels
 from charts.generate import CHART
-from tests.unit.operator.test_alerts import RUNBOOKS, alerts, groups, needs_promtool
+from tests.unit.operator.test_alerts import PROMTOOL, RUNBOOKS, alerts, groups, needs_promtool
 from tests.unit.operator.test_chart import needs_helm, template
 
 MADE: dict[str, Any] = json.loads((CHART / "dashboards/bazaar.json").read_text())
@@ -95,18 +94,18 @@ def reign(
 
 FOLLOWS = reign("0x60", "4x60", "0x60", pod="x-1")
 REIGNS = {
-    "nothing happens": (reign("1x60", "4x60", "3x60"), {}),
-    "first seen": (reign("_x20 1x40", "_x20 4x40", "_x20 3x40"), {}),
-    "won": (reign("0x20 1x40", "4x20 5x40", "3x20 4x40"), {"Elections": True}),
+    "nothing happens": (reign("1x60", "4x60", "3x60"), ""),
+    "first seen": (reign("_x20 1x40", "_x20 4x40", "_x20 3x40"), ""),
+    "won": (reign("0x20 1x40", "4x20 5x40", "3x20 4x40"), "Elections"),
     "handed over": (
-        reign("0x20 1x40", "4x20 5x40", "3x60", "0x20 1x40"), {"Hand-overs": True}
+        reign("0x20 1x40", "4x20 5x40", "3x60", "0x20 1x40"), "Hand-overs"
     ),
-    "promised, and lost": (reign("0x60", "4x20 5x40", "3x60"), {}),
+    "promised, and lost": (reign("0x60", "4x20 5x40", "3x60"), ""),
     "its process died, and it won again": (
-        reign("1x20 1x40", "4x20 5x40", "1x20 1x40"), {"Elections": True}
+        reign("1x20 1x40", "4x20 5x40", "1x20 1x40"), "Elections"
     ),
     "all pods were away for minutes": (
-        reign("1x5 _x14 1x40", "4x5 _x14 5x40", "3x5 _x14 1x40"), {"Elections": True}
+        reign("1x5 _x14 1x40", "4x5 _x14 5x40", "3x5 _x14 1x40"), "Elections"
     ),
 }  # fmt: skip
 
@@ -133,35 +132,40 @@ def test_annotation_that_counts_alone_misses_a_reign(tmp_path: Path) -> None:
 def _drawn(
     folder: Path,
     series: list[dict[str, str]],
-    drawn: dict[str, bool],
+    drawn: str,
     asked: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Ask 20 s after the 20th value; what is drawn says so by having a value at all."""
     exprs = asked or {each["name"]: each["expr"] for each in MADE["annotations"]["list"]}
-    for name, value in VARIABLES.items():
-        exprs = {key: expr.replace(name, value) for key, expr in exprs.items()}
     tests = [
-        {"expr": f"count({expr})", "eval_time": at, "exp_samples": samples}
+        {"expr": f"count({_filled(expr)})", "eval_time": at, "exp_samples": samples}
         for name, expr in exprs.items()
-        for at, there in (("290s", False), ("320s", name in drawn), ("480s", False))
+        for at, there in (("290s", False), ("320s", name == drawn), ("480s", False))
         for samples in ([{"value": 1}] if there else [],)
     ]
     case = {"interval": "15s", "input_series": series, "promql_expr_test": tests}
     path = folder / "annotations.yaml"
     path.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
-    words = [str(shutil.which("promtool")), "test", "rules", str(path)]
-    return subprocess.run(words, text=True, capture_output=True, check=False, timeout=60)
+    return _promtool("test", path)
 
 
 def _checked(folder: Path, exprs: list[str]) -> subprocess.CompletedProcess[str]:
-    for name, value in VARIABLES.items():
-        exprs = [expr.replace(name, value) for expr in exprs]
-    rules = [{"record": f"q:{n}", "expr": expr} for n, expr in enumerate(exprs)]
+    rules = [{"record": f"q:{n}", "expr": _filled(expr)} for n, expr in enumerate(exprs)]
     path = folder / "queries.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": rules}]}))
-    promtool = shutil.which("promtool")
-    assert promtool
-    words = [promtool, "check", "rules", str(path)]
+    return _promtool("check", path)
+
+
+def _filled(expr: str) -> str:
+    """Return a query with Grafana's variables filled in."""
+    for name, value in VARIABLES.items():
+        expr = expr.replace(name, value)
+    return expr
+
+
+def _promtool(does: str, path: Path) -> subprocess.CompletedProcess[str]:
+    assert PROMTOOL
+    words = [PROMTOOL, does, "rules", str(path)]
     return subprocess.run(words, text=True, capture_output=True, check=False, timeout=60)
 
 
