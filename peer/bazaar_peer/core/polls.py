@@ -31,8 +31,10 @@ class Polls(ABC):
         self.poll_until: Nanos = NEVER
         self.poll_last: Nanos = NEVER
         """Until then a poll may wait for a higher id that asks, too."""
+        self.above: dict[PeerId, Nanos] = {}
+        """Higher ids that asked in the time that a poll lasts, and when."""
         self.higher_until: Nanos = 0
-        """Until then who has a higher id, and asked last, may stand first (N4)."""
+        """Until then they may stand first (N4)."""
         self.tally: dict[PeerId, msg.PollAnswer] = {}
         self.left_out_until: Nanos = 0
         """Until then others are taken to hear a trader."""
@@ -46,9 +48,17 @@ class Polls(ABC):
         told = (standing_of(peer), hears, peer.epoch, peer.hearing())
         peer.send(sender, msg.PollAnswer(message.token, *told))
         if sender in peer.voters and ordinal_of(sender) > ordinal_of(peer.me):
-            self.higher_until = peer.now + peer.timing.step
+            self._let_stand_first(sender)
         if not hears and self.poll_at == NEVER:
             self.poll_at = peer.now + peer.timing.step + self._backoff()
+
+    def _let_stand_first(self, sender: PeerId) -> None:
+        """Wait a step for each higher id that asks: two that wait for one would both stand then."""
+        peer = self.peer
+        began = peer.now - POLL_STEPS * peer.timing.step
+        self.above = {who: at for who, at in self.above.items() if at > began}
+        self.above[sender] = peer.now
+        self.higher_until = peer.now + len(self.above) * peer.timing.step
 
     def poll(self) -> None:
         """Ask every member directly, after a token that brought no majority (N4)."""

@@ -526,6 +526,34 @@ def test_of_two_that_poll_at_once_the_higher_stands_first() -> None:
     assert (waited, core.role) == (Role.FOLLOWER, Role.NOMINEE)
 
 
+def test_two_that_wait_for_the_same_higher_one_do_not_both_stand_then() -> None:
+    """N4: the lower waits a step more for the other, who may be through with its own wait first."""
+    ring = silent()
+    core = ring.peers[P[1]]
+    core.nominator.poll()
+    asked, step = core.now, core.timing.step
+    for peer in (P[3], P[4]):
+        answers(ring, P[1], msg.Poll(3), peer)
+    for peer in (P[2], P[3], P[4]):
+        answer = msg.PollAnswer(core.nominator.polling, standing(peer), hears=False)
+        answers(ring, P[1], answer, peer)
+    core.handle([ev.Tick()], asked + step)
+    behind_one = core.role
+    core.handle([ev.Tick()], asked + 2 * step)
+
+    assert (behind_one, core.role) == (Role.FOLLOWER, Role.NOMINEE)
+
+
+def test_question_of_a_higher_id_is_forgotten_when_its_poll_is_over() -> None:
+    ring = silent()
+    core = ring.peers[P[1]]
+    answers(ring, P[1], msg.Poll(3), P[4])
+    later = ring.now + 2 * core.timing.step
+    core.handle([ev.Received(P[3], msg.Poll(3))], later)
+
+    assert core.nominator.higher_until == later + core.timing.step
+
+
 def test_who_promises_ends_its_own_attempt() -> None:
     """N8: to stand, or to nominate, would undo who has the promise."""
     ring = silent()
