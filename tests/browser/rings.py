@@ -31,9 +31,6 @@ class FakeRing:
         self.mute = False
         """Keep no record."""
         self.stock: Json = {"salt": ITEM}
-        self.trades: list[Json] = [
-            {"index": 4000, "buyer": "zoe", "item": "salt", "quantity": 3, "paid": 18, "parts": []}
-        ]
         self.facts: Json = {"epoch": 7, "trader": 2, "members": 3}
 
     async def start(self, peers: int = 1) -> str:
@@ -68,8 +65,7 @@ class FakeRing:
     def _app(self, place: int) -> web.Application:
         app = web.Application()
         pages = Pages(lambda: self.urls)
-        reads = [("story", self._story(place)), ("ring", self._ring(place)), ("stock", self._stock),
-                 ("trades", self._trades)]  # fmt: skip
+        reads = [("story", self._story(place)), ("ring", self._ring(place)), ("stock", self._stock)]
         for method, path, handler in pages.routes():
             app.router.add_route(method, path, handler)
         for name, handler in reads:
@@ -121,9 +117,6 @@ class FakeRing:
 
     async def _stock(self, _request: web.Request) -> web.Response:
         return web.json_response({"index": 4000, "age_ms": 1, "items": self.stock})
-
-    async def _trades(self, _request: web.Request) -> web.Response:
-        return web.json_response({"index": 4000, "trades": self.trades})
 
     def _post(self, place: int) -> Any:
         async def post(request: web.Request) -> web.Response:

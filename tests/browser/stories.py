@@ -62,6 +62,8 @@ class Teller:
         self.trader = peers - 1
         self.epoch = 7
         self.entries: list[Json] = []
+        self.items: list[list[Any]] = [["salt", 41, 6]]
+        self.trades: list[list[Any]] = [["zoe", 3, "salt", 18]]
         self.next_order = T0
         self.next_beat = T0
         self.next_key = T0
@@ -110,6 +112,11 @@ class Teller:
             market=("buyer", "seller", "both", "")[peer % 4],
         )  # fmt: skip
 
+    def goods(self, at: float) -> None:
+        """Tell what is on offer and what was sold last: a lot of everything that there is."""
+        commit = self.peers[self.trader].commit
+        self.tell(at, self.trader, "market", index=commit, items=self.items, trades=self.trades)
+
     # ---- calm
 
     def until(self, end: float) -> None:
@@ -122,6 +129,8 @@ class Teller:
                 self.next_key += 1.0
                 for peer in self.living():
                     self.key(at + peer * 900 * US, peer)
+                if self.peers[self.trader].alive:
+                    self.goods(at + self.trader * 900 * US)
             elif at == self.next_beat:
                 self.next_beat += BEAT_S
                 self._beat(at)
@@ -338,6 +347,7 @@ def calm(seconds: float = 4.0, peers: int = 3, **more: Any) -> Made:
 def hostile() -> Made:
     """Names and reasons that would be markup, were they ever taken for it."""
     teller = Teller(3, 10.0)
+    teller.items, teller.trades = [[EVIL, 1, 1]], [[EVIL, 1, EVIL, 1]]
     teller.until(T0 + 1.0)
     teller.note(T0 + 1.0, 0, "trader_lost", epoch=7, trader=2, why=EVIL)
     teller.note(T0 + 1.1, 1, "stepped_down", epoch=7, why=EVIL)

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.rings import FakeRing
-from tests.browser.stories import EVIL, T0, Made, Teller, calm, header, hostile, realistic
+from tests.browser.stories import EVIL, T0, Made, Teller, calm, header, hostile, made, realistic
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -120,6 +120,43 @@ async def test_numbers_are_those_of_the_api(ring_of: RingOf, open_page: Open) ->
     await expect(page.locator("#trades tr").first).to_have_text("zoe: 3 salt18")
 
 
+async def test_the_market_is_that_of_the_moment(ring_of: RingOf, open_page: Open) -> None:
+    teller = Teller(3, 20.0)
+    teller.until(T0 + 3.5)
+    teller.items, teller.trades = [["fish", 2, 9], ["salt", 40, 6]], [["yan", 1, "salt", 6]]
+    teller.until(T0 + 6.5)
+    ring = await ring_of(made(teller))
+    page = (await open_page(ring.urls[0])).page
+    stock, trades, when = (page.locator(f"#{name}") for name in ("stock", "trades", "market-when"))
+    await expect(stock).to_have_text("fish2at 9salt40at 6")
+    await expect(when).to_have_text("")
+
+    await at(page, T0 + 3.4)
+    await expect(stock).to_have_text("salt41at 6")
+    await expect(trades).to_have_text("zoe: 3 salt18")
+    await expect(when).to_contain_text("as of entry 4")
+
+    await at(page, T0 + 5.4)
+    await expect(trades).to_have_text("yan: 1 salt6")
+
+
+async def test_the_market_of_a_moment_that_nobody_told_is_not_made_up(
+    ring_of: RingOf, open_page: Open
+) -> None:
+    """As by a peer of before there were such entries."""
+    teller = Teller(3, 20.0)
+    teller.until(T0 + 3.0)
+    told = [e for e in teller.entries if e["kind"] != "market" or e["at"] > T0 + 1.5]
+    ring = await ring_of(Made(header(), told))
+    page = (await open_page(ring.urls[0])).page
+    await expect(page.locator("#stock")).to_have_text("salt41at 6")
+
+    await at(page, T0 + 1.4)
+
+    await expect(page.locator("#market-when")).to_have_text("not known of this moment")
+    await expect(page.locator("#stock")).to_have_text("–")
+
+
 async def test_a_card_tells_all_that_is_known_of_a_peer(file_of: FileOf, open_page: Open) -> None:
     story = realistic()
     page = (await open_page(await file_of(story))).page
@@ -140,8 +177,6 @@ async def test_a_card_tells_all_that_is_known_of_a_peer(file_of: FileOf, open_pa
 
 async def test_text_of_others_stays_text(ring_of: RingOf, open_page: Open) -> None:
     ring = await ring_of(hostile())
-    ring.stock = {EVIL: {"on_offer": 1, "lots": []}}
-    ring.trades = [{"index": 1, "buyer": EVIL, "item": EVIL, "quantity": 1, "paid": 1}]
     page = (await open_page(ring.urls[0])).page
 
     await expect(page.locator("#stock td").first).to_have_text(EVIL)
@@ -179,11 +214,11 @@ async def test_it_goes_on_when_the_peer_that_served_it_dies(
     await ring.kill(0)
     await expect(page.locator("#phase")).to_contain_text(ring.urls[1].removeprefix("http://"))
     teller.kill_trader(T0 + 3.3)
+    teller.trades = [["yan", 2, "salt", 12]]
     teller.until(T0 + 5.0)
     ring.tell(sorted(teller.entries[before:], key=lambda entry: entry["at"]))
 
     await expect(page.locator("#n-trader")).to_have_text("1")
-    ring.trades[0]["buyer"] = "yan"
     await expect(page.locator("#trades tr").first).to_contain_text("yan")
 
 
@@ -265,8 +300,19 @@ async def test_a_file_is_only_looked_at(file_of: FileOf, open_page: Open) -> Non
     page = (await open_page(await file_of(calm()))).page
 
     await expect(page.locator("#phase")).to_contain_text("a recorded ring")
+    await expect(page.locator("#stock tr").first).to_have_text("salt41at 6")
+    for only_of_a_living_one in ("#buy", "#admin", "#live"):
+        await expect(page.locator(only_of_a_living_one)).to_be_hidden()
+
+
+async def test_a_file_without_a_market_shows_none(file_of: FileOf, open_page: Open) -> None:
+    """A simulated ring may count instead."""
+    story = calm()
+    story.entries = [entry for entry in story.entries if entry["kind"] != "market"]
+    page = (await open_page(await file_of(story))).page
+
+    await expect(page.locator("#phase")).to_contain_text("a recorded ring")
     await expect(page.locator("#market")).to_be_hidden()
-    await expect(page.locator("#live")).to_be_hidden()
 
 
 # ---- what a person does
@@ -417,6 +463,31 @@ async def test_an_order_has_a_key_and_a_repeat_keeps_it(ring_of: RingOf, open_pa
     keys = [headers["Idempotency-Key"] for _, _, headers, _ in ring.posted]
     assert ring.posted[0][3] == {"item": "salt", "quantity": 3}
     assert keys[0] == keys[1] != keys[2]
+    watched.faults = [fault for fault in watched.faults if "503" not in fault]
+
+
+async def test_who_buys_on_goes_to_another_peer_once_the_first_is_gone(
+    ring_of: RingOf, open_page: Open
+) -> None:
+    """The same order is the same key there, too: it takes effect once."""
+    ring = await ring_of(calm(), 2)
+    watched = await open_page(ring.urls[0], ring.urls)
+    page = watched.page
+    await expect(page.locator("#n-trader")).to_have_text("2")
+    await page.fill("#buy-item", "salt")
+    ring.refusal = "no trader took it in time"
+    await page.click("#buy button")
+    await expect(page.locator("#bought")).to_contain_text("no trader took it")
+
+    await ring.kill(0)
+    ring.refusal = ""
+    await expect(page.locator("#phase")).to_contain_text(ring.urls[1].removeprefix("http://"))
+    await page.click("#buy button")
+
+    await expect(page.locator("#bought")).to_have_text("bought 1 salt for 18 (entry 4001)")
+    (first, _, headers, body), (second, _, again, same) = ring.posted
+    assert (first, second, body) == (*ring.urls, same)
+    assert headers["Idempotency-Key"] == again["Idempotency-Key"]
     watched.faults = [fault for fault in watched.faults if "503" not in fault]
 
 

@@ -6,10 +6,14 @@ library's encoder, which takes any integer, not with msgspec's.
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from itertools import islice, takewhile
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from bazaar_peer.core.machine import Machine
 from bazaar_peer.market.market import Market, Trade
+
+GLANCE_ROWS = 8
 
 
 class LotView(TypedDict):
@@ -54,6 +58,28 @@ def stock(market: Market, limit: int) -> dict[str, StockView]:
             lots.append(LotView(lot=lot, seller=seller, quantity=quantity, price=price))
         view[item] = StockView(on_offer=market.on_offer[item], lots=lots)
     return view
+
+
+def glance(market: Machine) -> dict[str, list[list[Any]]]:
+    """Return what the live page shows of a market: rows of items and of trades, bounded.
+
+    `items`: name, on offer, lowest price; `trades`: buyer, quantity, item, paid, the newest first.
+    Nothing of another machine than a market.
+    """
+    if not isinstance(market, Market):
+        return {}
+    names = nsmallest(GLANCE_ROWS, (item for item, left in market.on_offer.items() if left))
+    newest = islice(reversed(market.recent), GLANCE_ROWS)
+    return {
+        "items": [[name, market.on_offer[name], _lowest_price(market, name)] for name in names],
+        "trades": [[t.buyer, t.quantity, t.item, t.paid] for t in newest],
+    }
+
+
+def _lowest_price(market: Market, item: str) -> int:
+    found = market.lots.get(market.books[item].cheapest())
+    assert found is not None
+    return found[2]
 
 
 def accounts(market: Market) -> dict[str, AccountView]:

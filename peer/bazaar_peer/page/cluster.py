@@ -238,7 +238,7 @@ async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse
 def make_app(forwarder: Forwarder) -> web.Application:
     app = web.Application(middlewares=[local, _plainly], client_max_size=BODY_MAX_BYTES)
     app.router.add_get("/v1/story", forwarder.story)
-    for path in ("/v1/ring", "/v1/stock", "/v1/trades", "/v1/record"):
+    for path in ("/v1/ring", "/v1/stock", "/v1/record"):
         app.router.add_get(path, forwarder.answer)
     app.router.add_post("/v1/orders", forwarder.answer)
     for method, path, handler in Pages().routes():

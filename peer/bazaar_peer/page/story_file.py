@@ -103,13 +103,21 @@ class Ordered(_Entry, tag="order"):
     outcome: str = ""
 
 
+class Marketed(_Entry, tag="market"):
+    index: int = 0
+    items: list[tuple[str, int, int]] = []
+    trades: list[tuple[str, int, str, int]] = []
+
+
 class Fault(_Entry, tag="fault"):
     what: str = ""
     others: list[int] = []
     seconds: float = 0.0
 
 
-Entry: TypeAlias = Key | Started | Ended | Noted | Sent | Got | Beat | Moved | Ordered | Fault
+Entry: TypeAlias = (
+    Key | Started | Ended | Noted | Sent | Got | Beat | Moved | Ordered | Marketed | Fault
+)
 
 _header = msgspec.json.Decoder(Header)
 _entry = msgspec.json.Decoder(Entry)

@@ -17,7 +17,7 @@ from bazaar_peer.core import messages as msg
 KEY, STARTED, ENDED, NOTE = "key", "started", "ended", "note"
 SENT, GOT = "sent", "got"
 BEAT_SENT, BEAT, BEAT_BACK = "beat_sent", "beat", "beat_back"
-MOVED, ORDER, FAULT = "moved", "order", "fault"
+MOVED, ORDER, FAULT, MARKET = "moved", "order", "fault", "market"
 TRAFFIC = frozenset({BEAT_SENT, BEAT, BEAT_BACK, MOVED, ORDER})
 """Kinds that come with trading, sampled; all others are kept one by one."""
 

@@ -56,7 +56,7 @@ def page_of(recorder: Recorder, after: Mark, now: int, age: int | None) -> Slice
 
 def thinned(entries: list[Entry], fresh: int) -> Iterator[Entry]:
     """Yield what tells the story: all steps, traffic near them, and a little of the rest."""
-    steps = _Steps(entry.at for entry in entries if entry.kind not in TRAFFIC | {rec.KEY})
+    steps = _Steps(entry.at for entry in entries if entry.kind not in TRAFFIC | STATES)
     last: dict[str, int] = {}
     for entry in entries:
         if entry.kind not in TRAFFIC or entry.at >= fresh or steps.near(entry.at):
@@ -67,6 +67,10 @@ def thinned(entries: list[Entry], fresh: int) -> Iterator[Entry]:
         elif entry.at - last.get(entry.kind, -SPARSE) >= SPARSE:
             last[entry.kind] = entry.at
             yield entry
+
+
+STATES = frozenset({rec.KEY, rec.MARKET})
+"""What is told each second, whatever happens."""
 
 
 class _Steps:

@@ -127,8 +127,9 @@ class Recorder:
 def _ever_shorter(fields: Fields) -> Iterator[Fields]:
     """Yield an entry's fields whole, and then with what tells least left out, step by step.
 
-    A key's clock has a part for each life that ever was, its members only what there is now. Both
-    stay there, empty: a reader wants to know of a peer's state, even without them.
+    Of a market the oldest trades go first. A key's clock has a part for each life that ever was,
+    its members only what there is now. Both stay there, empty: a reader wants to know of a peer's
+    state, even without them.
     """
     yield fields
     if "clock" in fields:
@@ -137,6 +138,10 @@ def _ever_shorter(fields: Fields) -> Iterator[Fields]:
         yield fields | {"clock": clock}
         yield fields | {"clock": {}}
         yield fields | {"clock": {}, "members": []}
+    if "trades" in fields:
+        items, trades = fields["items"], fields["trades"]
+        yield from (fields | {"trades": trades[:most]} for most in range(len(trades) - 1, -1, -1))
+        yield fields | {"items": items[: len(items) // 2], "trades": []}
     yield {name: value for name, value in fields.items() if isinstance(value, int)}
     yield {}
 

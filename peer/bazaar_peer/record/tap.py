@@ -10,7 +10,7 @@ with it than what was noted since.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bazaar_peer.core import effects as fx
@@ -55,11 +55,20 @@ ROLES = {Role.TRADER: "trader", Role.NOMINEE: "nominee", Role.FOLLOWER: "followe
 class Tap:
     """A core that is listened to.
 
-    `clock`: `clock_id`, which machine's clock this is, and `wall`, how far it is behind Unix time.
+    `market`: the role of its own agent. `clock`: `clock_id`, which machine's clock this is, and
+    `wall`, how far it is behind Unix time. `goods`: what there is to see of the market.
     """
 
-    def __init__(self, peer: Peer, keeper: Keeper, market: str = "", clock: Fields | None = None):
+    def __init__(
+        self,
+        peer: Peer,
+        keeper: Keeper,
+        market: str = "",
+        clock: Fields | None = None,
+        goods: Callable[[], Fields] | None = None,
+    ):
         self._peer, self._keeper, self._market = peer, keeper, market
+        self._goods, self._goods_of = goods, -1
         self._pending: list[tuple[Nanos, str, Fields]] = []
         self._clock = {"life": peer.me, **(clock or {})}
         self._key_at: Nanos = 0
@@ -145,6 +154,8 @@ class Tap:
         if type(effect) is fx.Note:
             if effect.kind not in FREQUENT:
                 self._step(now, rec.NOTE, {"note": effect.kind, "fields": effect.fields})
+            if effect.kind == "reign_begun":
+                self._key_at = min(self._key_at, now)  # it begins with all there is
             return
         why = effect.reason[:200] if type(effect) is fx.Halt else ENDS[type(effect)]
         self._keep(now, rec.ENDED, {"why": why})
@@ -226,6 +237,10 @@ class Tap:
             **self._clock,
         }
         self._keep(now, rec.KEY, told)
+        if self._goods and peer.is_trader and self._goods_of != peer.state.index:
+            self._goods_of = peer.state.index
+            if goods := self._goods():
+                self._keep(now, rec.MARKET, {"index": self._goods_of, **goods})
 
     def _role(self) -> str:
         peer = self._peer

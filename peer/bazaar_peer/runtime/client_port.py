@@ -53,18 +53,15 @@ BACKLOG = 1024
 SLOW_S, BEHIND_MAX = 2.0, 15
 """Pipelined requests wait behind at most 15 others of 2 s each: the 30 s of R13 c."""
 PAGE_USES = {
+    "/v1/orders",
     "/v1/story",
     "/v1/ring",
     "/v1/stock",
-    "/v1/trades",
     "/v1/members",
     "/v1/resign",
     "/v1/faults",
 }
-"""What a page goes on asking of other peers when the one that served it is gone.
-
-Orders are not among them: their path stays as short as it is, and such a page says where to buy.
-"""
+"""What a page goes on asking of other peers when the one that served it is gone."""
 PAGE_ORIGINS_MIN = 16
 """A page that is open while the ring grows reaches the new peers, too."""
 STALL_S = SLOW_S * BEHIND_MAX

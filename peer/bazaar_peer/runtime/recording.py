@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bazaar_peer.market.views import glance
 from bazaar_peer.record.entries import Fields
 from bazaar_peer.record.recorder import MEND, WHY_MAX, Recorder
 from bazaar_peer.record.tap import Tap
@@ -37,4 +38,4 @@ def tap_of(peer: Peer, recorder: Recorder, settings: ProcessSettings) -> Tap:
     clock: Fields = {"wall": time.time_ns() - time.monotonic_ns()}
     if MACHINE.exists():  # peers on one machine share its clock
         clock["clock_id"] = MACHINE.read_text()[:8]
-    return Tap(peer, recorder, settings.role, clock)
+    return Tap(peer, recorder, settings.role, clock, lambda: glance(peer.state.machine))

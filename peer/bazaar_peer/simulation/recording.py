@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from bazaar_peer.core import effects as ef
 from bazaar_peer.core import events as ev
 from bazaar_peer.core.peer import Peer
+from bazaar_peer.market.views import glance
 from bazaar_peer.record import entries as rec
 from bazaar_peer.record.merge import Merger, Told, in_order
 from bazaar_peer.record.recorder import Kept
@@ -48,7 +49,8 @@ class RecordedWorld(World):
             kept.entries = boots.pop().entries
         boots.append(kept)
         clock_id = "world" if self.one_clock else f"machine {host.id}"
-        return Tap(peer, kept, clock={"clock_id": clock_id})
+        clock = {"clock_id": clock_id}
+        return Tap(peer, kept, clock=clock, goods=lambda: glance(peer.state.machine))
 
     def crash(self, number: int, down: int = -1, kept: int = -1) -> None:
         if self.hosts[number].peer is not None:

@@ -229,6 +229,26 @@ def test_views_show_stock_cheapest_first_totals_and_trades() -> None:
     assert [t.index for t in views.trades(post.market, 0, 1)] == [3]
 
 
+def test_glance_shows_the_first_items_and_the_newest_trades() -> None:
+    post = Post()
+    for item in "ihgfedcba":
+        post.do(Deposit(item, 12, 30, "ann"))
+    post.do(Deposit("a", 5, 10, "bob"))
+    post.do(Order("z", 1, "eve"))
+    for _ in range(9):
+        post.do(Order("a", 1, "eve"))
+    post.do(Order("b", 12, "eve"))
+
+    shown = views.glance(post.market)
+
+    assert shown["items"] == [["a", 8, 30], *([item, 12, 30] for item in "cdefghi")]
+    assert shown["trades"] == [
+        ["eve", 12, "b", 360],
+        *([["eve", 1, "a", 30]] * 4),
+        *([["eve", 1, "a", 10]] * 3),
+    ]
+
+
 SCRIPT = """
 from random import Random
 from bazaar_peer.core.machine import Context

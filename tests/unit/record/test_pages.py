@@ -14,11 +14,11 @@ from bazaar_peer.record.recorder import Recorder
 
 
 def busy(seconds: int, *steps_at_ms: int) -> list[Entry]:
-    """Traffic every 10 ms, a key a second, and steps."""
+    """Traffic every 10 ms, a peer's state and the market's each second, and steps."""
     found: list[tuple[int, str, dict[str, int]]]
     found = [(ms, "moved", {}) for ms in range(0, seconds * 1000, 10)]
     found += [(ms, "beat", {"round": ms // 10}) for ms in range(0, seconds * 1000, 10)]
-    found += [(ms, "key", {}) for ms in range(0, seconds * 1000, 1000)]
+    found += [(ms, kind, {}) for ms in range(0, seconds * 1000, 1000) for kind in ("key", "market")]
     found += [(ms, "note", {}) for ms in steps_at_ms]
     ordered = sorted(found, key=lambda one: one[0])
     return [Entry(1, n, ms * MS, kind, fields) for n, (ms, kind, fields) in enumerate(ordered)]
@@ -31,7 +31,7 @@ def kept(entries: list[Entry], kind: str) -> list[int]:
 def test_all_steps_and_keys_stay() -> None:
     found = list(thinned(busy(60, 12_345, 40_000), 100 * SECOND))
     assert kept(found, "note") == [12_345, 40_000]
-    assert len(kept(found, "key")) == 60
+    assert len(kept(found, "key")) == len(kept(found, "market")) == 60
 
 
 def test_old_traffic_is_thinned_and_that_near_a_step_is_not() -> None:

@@ -86,7 +86,8 @@ def key_of(members: int, lives: int, market: str = "buyer") -> Fields:
 
 
 def kept_whole(path: Path, fields: Fields) -> Fields:
-    """Keep a key at the sizes of a peer; return what is left of it."""
+    """Keep a peer's key, or a market, in slots of their real size; return what is left of it."""
+    path.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CONTROL", CONTROL)
         recorder = Recorder(path, 1)
@@ -119,6 +120,19 @@ def test_a_key_loses_its_clock_before_its_members(tmp_path: Path, text: int, mem
     fields = key_of(24, 96, market="x" * text)
     left = kept_whole(tmp_path, fields)
     assert left == fields | {"clock": {}, "members": fields["members"][:members]}
+
+
+def test_a_market_loses_its_oldest_trades_first(tmp_path: Path) -> None:
+    name = "x" * 32
+    items = [[f"{name[:-1]}{n}", 10**6, 10**9] for n in range(8)]
+    trades = [[name, 10**6, name, 10**15 + n] for n in range(8)]
+    small = {"index": 1, "items": items[:4], "trades": trades[:3]}
+
+    assert kept_whole(tmp_path / "a", small) == small
+    left = kept_whole(tmp_path / "b", {"index": 1, "items": items, "trades": trades})
+    assert left["items"] == items
+    assert left["trades"] == trades[: len(left["trades"])]
+    assert 1 <= len(left["trades"]) < 8
 
 
 def full(_file: int, _data: bytes, _at: int) -> int:

@@ -10,7 +10,7 @@ from bazaar_peer.record import tap as module
 from bazaar_peer.record.entries import FAULT
 from bazaar_peer.record.recorder import Kept, Told
 from bazaar_peer.simulation.plan import draw
-from bazaar_peer.simulation.recording import RecordedWorld
+from bazaar_peer.simulation.recording import RecordedWorld, story
 from bazaar_peer.simulation.run import played
 from bazaar_peer.simulation.schedule import Schedule
 
@@ -64,3 +64,28 @@ def test_the_simulator_shows_what_cannot_be_described(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "described", undescribable)
     with pytest.raises(KeyError):
         end_of(monkeypatch, Kept)
+
+
+def test_the_market_is_told_by_whoever_trades_and_as_its_reign_begins() -> None:
+    seen = {"market": 0, "counter": 0}
+    for seed in range(1, 9):
+        kept = list(story(seed))
+        begun = {(e["peer"], e["at"]) for e in kept if e.get("note") == "reign_begun"}
+        told = [e for e in kept if e["kind"] == "market"]
+        machine = draw(seed).machine
+        seen[machine] += 1
+        if machine == "counter":
+            assert not told
+            continue
+        assert {(e["peer"], e["at"]) for e in told} >= begun, seed
+        assert {e["peer"] for e in told} == {peer for peer, _ in begun}
+    assert all(seen.values())
+
+
+@pytest.mark.parametrize("seed", [3, 14, 22])
+def test_two_that_tell_of_the_market_at_one_entry_say_the_same(seed: int) -> None:
+    told: dict[int, Any] = {}
+    for entry in story(seed):
+        if entry["kind"] == "market":
+            assert told.setdefault(entry["index"], entry["items"]) == entry["items"]
+    assert any(told.values())

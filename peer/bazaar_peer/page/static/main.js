@@ -6,11 +6,12 @@ import { Chapters } from "./chapters.js";
 import { drawChart } from "./chart.js";
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
+import { Doing } from "./doing.js";
 import { Flights } from "./flights.js";
 import { moment, ordinalOf } from "./format.js";
+import { Goods } from "./goods.js";
 import { Hands } from "./hands.js";
 import { Intake } from "./intake.js";
-import { Market } from "./market.js";
 import { phaseWords, veilOf } from "./phases.js";
 import { Range } from "./range.js";
 import { Record } from "./record.js";
@@ -40,6 +41,7 @@ const folded = {
   beats: new Beats(),
   samples: new Samples(),
   story: new Story(),
+  goods: new Goods(),
 };
 const parts = Object.values(folded);
 const places = new Set();
@@ -60,7 +62,7 @@ const page = {
 };
 
 const stream = new Stream({ header: begin, entries: add, phase: enter });
-const market = new Market(stream);
+const doing = new Doing(stream);
 const card = new Card(() => stream.url);
 const ring = new Ring((place, kept) => {
   card.choose(place, kept);
@@ -100,7 +102,7 @@ function refold(now) {
 function begin(header) {
   intake.begin();
   page.header = header;
-  market.cluster = header.cluster === true;
+  doing.cluster = header.cluster === true;
   put($("name"), String(header.name ?? ""));
   document.title = `${header.name || "ring"} · Bazaar`;
 }
@@ -117,7 +119,7 @@ function enter(phase) {
   page.phase = phase;
   page.dirty = true;
   document.body.dataset.phase = phase;
-  if (phase === "live") market.start();
+  if (phase === "live") doing.start();
   if (phase === "file") {
     document.body.dataset.source = "file";
     clock.seek(record.first);
@@ -175,6 +177,7 @@ function kept() {
 function drawSlowly(view) {
   view.latency = page.latency = folded.samples.latencyAt(clock.moment);
   telling.draw(view);
+  folded.goods.draw(view, { alive: doing.ring !== null, lost: stream.failed > 0 });
   drawChart($("chart"), view);
   put($("kept"), kept());
   phase();

@@ -62,10 +62,13 @@ export class State {
   constructor() {
     /** @type {Map<number, Peer>} by place */
     this.peers = new Map();
+    /** @type {{index: number, items: any[][], trades: any[][]} | null} by the trader's last word */
+    this.market = null;
   }
 
   copy() {
     const other = new State();
+    other.market = this.market;
     for (const [place, peer] of this.peers) {
       // Lists are replaced, never changed in place, so that copies can share them.
       other.peers.set(place, { ...peer });
@@ -83,6 +86,7 @@ export class State {
       applyFault(peer, entry);
       return;
     }
+    if (entry.kind === "market" && !(this.market?.index > entry.index)) this.market = entry;
     if (entry.at > peer.seenAt) peer.seenAt = entry.at;
     if (entry.at > peer.pausedAt + UNDER_WAY_S) peer.paused = false;
     const take = TAKE[entry.kind];

@@ -4,6 +4,10 @@ const isNumber = Number.isFinite;
 const isCount = (n) => Number.isSafeInteger(n) && n >= 0;
 const isText = (text) => typeof text === "string";
 const areNumbers = (list) => Array.isArray(list) && list.every(isNumber);
+const ITEM = [isText, isNumber, isNumber];
+const TRADE = [isText, isNumber, isText, isNumber];
+const areRows = (list, cells) =>
+  Array.isArray(list) && list.every((row) => cells.every((is, i) => is(row?.[i])));
 
 /** What an entry of each kind must have, for whoever reads it. @type {Record<string, Function>} */
 const NEEDS = {
@@ -21,6 +25,7 @@ const NEEDS = {
   beat: (e) => isNumber(e.from) && isNumber(e.epoch),
   moved: (e) => isNumber(e.end) && isNumber(e.commit),
   order: (e) => isNumber(e.ms) && isText(e.outcome),
+  market: (e) => isCount(e.index) && areRows(e.items, ITEM) && areRows(e.trades, TRADE),
   fault: (e) => isText(e.what) && areNumbers(e.others ?? []),
 };
 

@@ -1,4 +1,4 @@
-/** The market of a living ring: what is on offer, what was sold last; buying; changing the ring. */
+/** What a person may do with a living ring: buy, and change the ring. */
 
 import { adminHeaders, confirmed, freshKey, get, post, whyOf } from "./asking.js";
 import { count } from "./format.js";
@@ -6,17 +6,17 @@ import { put } from "./ring.js";
 
 const $ = (id) => document.getElementById(id);
 const ASK_MS = 1000;
-const ROWS = 8;
-/** Trades are looked for so many entries back. */
-const BACK = 300;
+/** Names of items that are offered to whoever begins to write one. */
+const NAMES_MAX = 50;
 const SCALED =
   "How many peers there are is the resource's to say: kubectl scale bazaar NAME --replicas=N";
 const LOOKS_ONLY =
   "This page looks, and buys; it cannot show the ring's token to a pod. Change the ring so: " +
   "kubectl scale bazaar NAME --replicas=N, or kubectl delete pod of the trader, which hands over.";
+const AGAIN = "Press Buy again: it is the same order, and takes effect once.";
 const NONE_LEFT = "unavailable: that much is not on offer";
 
-export class Market {
+export class Doing {
   /** @param {import("./stream.js").Stream} stream */
   constructor(stream) {
     this.stream = stream;
@@ -26,6 +26,7 @@ export class Market {
     this.tried = { order: "", key: "" };
     this.asked = 0;
     this.timer = 0;
+    $("buy-item").addEventListener("focus", () => this._nameItems());
     $("buy").addEventListener("submit", (event) => {
       event.preventDefault();
       this._buy();
@@ -35,7 +36,7 @@ export class Market {
     $("scale").addEventListener("click", () => this._scale());
   }
 
-  /** Ask from now on; a recorded ring has no market. */
+  /** Ask from now on; in a recorded ring nothing can be done. */
   start() {
     if (this.timer) return;
     this.timer = setInterval(() => this._ask(), ASK_MS);
@@ -51,65 +52,29 @@ export class Market {
   }
 
   async _ask() {
-    if (document.hidden || this.asked) return;
-    if (this.stream.failed) {
-      put($("market-when"), "as it was last known");
-      return;
-    }
+    if (document.hidden || this.asked || this.stream.failed) return;
     this.asked += 1;
     try {
-      const base = this.stream.url;
-      const [ring, stock] = await Promise.all([get(base, "/v1/ring"), get(base, "/v1/stock")]);
+      const ring = await get(this.stream.url, "/v1/ring");
       this.ring = ring;
       this._limit(ring.looks_only === true);
-      $("market").hidden = false;
       this.stream.learn(ring.peers.map((peer) => peer.url));
-      const after = Math.max(0, stock.index - BACK);
-      const { trades } = await get(base, `/v1/trades?after=${after}&limit=1000`);
-      this._showStock(stock.items);
-      this._showTrades(trades);
-      put($("market-when"), "");
     } catch {
-      put($("market-when"), "as it was last known");
+      // The stream finds out by itself whether that peer is gone.
     } finally {
       this.asked -= 1;
     }
   }
 
-  _showStock(items) {
-    const names = Object.keys(items).sort();
-    rows(
-      $("stock"),
-      names.slice(0, ROWS).map((name) => {
-        const { on_offer: left, lots } = items[name];
-        return [name, count(left), lots.length ? `at ${count(lots[0].price)}` : ""];
-      }),
-      "nothing is on offer",
-    );
-    const list = $("items");
-    const told = names.join();
-    if (list.dataset.told === told) return;
-    list.dataset.told = told;
-    list.replaceChildren(
-      ...names.slice(0, 50).map((name) => {
-        const option = document.createElement("option");
-        option.value = name;
-        return option;
-      }),
-    );
-  }
-
-  _showTrades(trades) {
-    rows(
-      $("trades"),
-      trades
-        .slice(-ROWS)
-        .reverse()
-        .map((trade) => {
-          return [`${trade.buyer}: ${count(trade.quantity)} ${trade.item}`, count(trade.paid)];
-        }),
-      "no trades so far",
-    );
+  /** Offer the names of what can be bought now. */
+  async _nameItems() {
+    try {
+      const { items } = await get(this.stream.url, "/v1/stock");
+      const names = Object.keys(items).sort().slice(0, NAMES_MAX);
+      $("items").replaceChildren(...names.map((name) => new Option(name, name)));
+    } catch {
+      // Whoever writes a name needs no list.
+    }
   }
 
   async _buy() {
@@ -120,21 +85,15 @@ export class Market {
     if (this.tried.order !== same) this.tried = { order: same, key: freshKey() };
     put($("bought"), "ordered …");
     try {
-      const told = await post(location.origin, "/v1/orders", order, {
-        "Idempotency-Key": this.tried.key,
-      });
+      const base = this.stream.failed ? location.origin : this.stream.url;
+      const key = { "Idempotency-Key": this.tried.key };
+      const told = await post(base, "/v1/orders", order, key);
       const filled = `bought ${count(order.quantity)} ${order.item} for ${count(told.paid ?? 0)}`;
       put($("bought"), `${told.outcome === "filled" ? filled : NONE_LEFT} (entry ${told.index})`);
       this.tried.order = "";
     } catch (error) {
-      put($("bought"), `Not known to be done: ${whyOf(error)}. ${this._elsewhere()}`);
+      put($("bought"), `Not known to be done: ${whyOf(error)}. ${AGAIN}`);
     }
-  }
-
-  _elsewhere() {
-    if (this.stream.url === location.origin)
-      return "Press Buy again: it is the same order, and takes effect once.";
-    return `The peer that this page came from is gone; open ${this.stream.url} to buy.`;
   }
 
   async _resign() {
@@ -180,19 +139,4 @@ export class Market {
       put($("changed"), `Not done: ${whyOf(error)}.`);
     }
   }
-}
-
-/** @param {HTMLElement} body @param {string[][]} wanted @param {string} none */
-function rows(body, wanted, none) {
-  const shown = wanted.length ? wanted : [[none]];
-  while (body.rows.length > shown.length) body.deleteRow(-1);
-  shown.forEach((cells, i) => {
-    const row = body.rows[i] ?? body.insertRow();
-    while (row.cells.length > cells.length) row.deleteCell(-1);
-    cells.forEach((text, j) => {
-      const cell = row.cells[j] ?? row.insertCell();
-      cell.className = j ? "num" : wanted.length ? "" : "quiet";
-      put(cell, text);
-    });
-  });
 }
