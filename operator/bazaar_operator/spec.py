@@ -122,6 +122,7 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     network_policy: NetworkPolicy = NetworkPolicy()
     update_policy: Literal["Auto", "Supervised"] = "Auto"
     record: bool = True
+    drills: bool = False
     paused: bool = False
 
 

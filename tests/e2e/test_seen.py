@@ -13,8 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import MakeRing
+from tests.e2e.ring import Ring
 from tests.e2e.tools import attempt, until
 
 BAZAAR = (sys.executable, "-m", "bazaar_peer")
@@ -75,19 +78,46 @@ def test_page_outlives_the_pods_that_it_talks_to(cluster: Cluster, make_ring: Ma
             ring.wait_settled()
 
 
+def drill_twice(cluster: Cluster, ring: Ring, report: Path, *kind: object) -> dict[str, Any]:
+    """Drill a ring from here; return what the report's folder says of two faults."""
+    words = ("--times", 2, "--rate", 40, "--report", report, "--yes")
+    where = ("--name", "shop", "--namespace", ring.namespace)
+
+    done = attempt(*BAZAAR, "drill", *kind, *words, *where, env=cluster.env, seconds=400)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    drill: dict[str, Any] = json.loads((report / "drill.json").read_text())
+    assert (len(drill["faults"]), drill["lost"], drill["twice"]) == (2, 0, 0)
+    return drill
+
+
+@pytest.mark.parametrize(("kind", "noted"), [("pause", "paused"), ("cut", "cut")])
+def test_ring_that_lets_itself_be_drilled_notices_and_goes_on(
+    cluster: Cluster, make_ring: MakeRing, tmp_path: Path, kind: str, noted: str
+) -> None:
+    """The peer does it to itself, for nothing in its pod could; its record has it."""
+    ring = make_ring(peers=3, drills=True)
+    report = tmp_path / "report"
+
+    drill = drill_twice(cluster, ring, report, kind, "--seconds", 2)
+
+    for fault in drill["faults"]:
+        assert fault["trader_after"] != fault["victim"]
+        assert 100 < fault["interregnum_ms"] < 1500, "noticed by silence, and soon"
+    story = [json.loads(line) for line in (report / "drill.story").read_text().splitlines()[1:]]
+    done_to = [one["peer"] for one in story if one["kind"] == "fault" and one["what"] == noted]
+    assert done_to == [fault["victim"] for fault in drill["faults"]]
+    assert any(one["kind"] == "market" for one in story)
+
+
 def test_drill_from_a_laptop_tells_what_a_crash_costs(
     cluster: Cluster, make_ring: MakeRing, tmp_path: Path
 ) -> None:
     ring = make_ring(peers=3)
     report = tmp_path / "report"
-    words = ("drill", "crash", "--times", 2, "--rate", 40, "--report", report, "--yes")
-    where = ("--name", "shop", "--namespace", ring.namespace)
 
-    done = attempt(*BAZAAR, *words, *where, env=cluster.env, seconds=400)
+    drill = drill_twice(cluster, ring, report, "crash")
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    drill = json.loads((report / "drill.json").read_text())
-    assert (len(drill["faults"]), drill["lost"], drill["twice"]) == (2, 0, 0)
     assert drill["timeline"]["marks"]
     assert (report / "report.html").stat().st_size > 10_000
     assert len((report / "drill.story").read_text().splitlines()) > 100

@@ -25,8 +25,11 @@ def ring_json(bazaar: Bazaar) -> dict[str, Any]:
     assert status.ring_id, "latch the ring's identity before building it"
     assert status.genesis_peers, "it is latched together with the ring id"
     more: dict[str, Any] = {}
-    if not spec.record:  # a release that has no record yet knows no such word
+    # Only where they say something: an older release knows no such words.
+    if not spec.record:
         more["record"] = False
+    if spec.drills:
+        more["drills"] = True
     if status.former_ring_ids:
         more["former"] = list(status.former_ring_ids)
         more["recoverFrom"] = msgspec.to_builtins(status.recovered_from)

@@ -179,7 +179,7 @@ def _settings(options: Options, folder: RingFolder, peer: int) -> ProcessSetting
         log_json=options.log_json,
         stats=str(folder.stats(peer)),
         port=options.port,
-        cuts=True,
+        drills=True,
         record=not options.no_record,
         election=options.election,
         role=role if options.agents else "",

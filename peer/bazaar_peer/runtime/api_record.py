@@ -46,7 +46,7 @@ class RecordView:
         self.peer, self.settings, self.recorder = peer, settings, recorder
         self._readers = asyncio.Semaphore(READERS_MAX)
         own: dict[str, object] = {"name": settings.name}
-        if settings.drilled:
+        if settings.hurts:
             own["faults"] = True
         if settings.in_cluster:
             own["cluster"] = True

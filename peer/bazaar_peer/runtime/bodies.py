@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -29,7 +29,6 @@ BATCH_MAX = 256
 BODY_S = 10.0
 """A body that is not whole by then is answered 408."""
 INTEGER_MAX = 2**63 - 1
-CUT_MAX_S = 60.0
 DEADLINE_MIN_S, DEADLINE_MAX_S, DEADLINE_DEFAULT_S = 0.1, 60.0, 10.0
 
 Token = Annotated[str, Meta(pattern=KEY_PATTERN)]
@@ -39,29 +38,29 @@ _name = re.compile(r"\A[a-z0-9][a-z0-9-]{0,31}\Z").match
 T = TypeVar("T")
 
 
-class _Body(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Body(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
-class Order(_Body, frozen=True):
+class Order(Body, frozen=True):
     item: Name
     quantity: Quantity
     buyer: Name | UnsetType = UNSET
 
 
-class Deposit(_Body, frozen=True):
+class Deposit(Body, frozen=True):
     item: Name
     quantity: Quantity
     price: Price
     seller: Name | UnsetType = UNSET
 
 
-class Withdrawal(_Body, frozen=True):
+class Withdrawal(Body, frozen=True):
     lot: LotId
     quantity: Quantity
 
 
-class NewPrice(_Body, frozen=True):
+class NewPrice(Body, frozen=True):
     price: Price
 
 
@@ -75,14 +74,14 @@ class Batch(Struct, frozen=True, forbid_unknown_fields=True):
     orders: Annotated[list[BatchOrder], Meta(min_length=1, max_length=BATCH_MAX)]
 
 
-class Wish(_Body, frozen=True):
+class Wish(Body, frozen=True):
     """So many peers; the generation grows with every wish, so that a late one does no harm."""
 
     size: Annotated[int, Meta(ge=1, le=PEERS_MAX)]
     generation: Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
 
 
-class Admission(_Body, frozen=True):
+class Admission(Body, frozen=True):
     """An empty volume that asks for a place in the ring."""
 
     ordinal: Annotated[int, Meta(ge=0, lt=PEERS_MAX)]
@@ -95,22 +94,8 @@ class Formatting(Admission, frozen=True):
     ring: Token
 
 
-class Resignation(_Body, frozen=True):
+class Resignation(Body, frozen=True):
     successor: Annotated[int, Meta(ge=0, le=0xFFFF)] | UnsetType = UNSET
-
-
-class Fault(_Body, frozen=True):
-    """What is done to a peer of a ring on this machine."""
-
-    what: Literal["killed", "paused", "resumed", "cut", "healed"]
-    peer: Annotated[int, Meta(ge=0, lt=PEERS_MAX)]
-
-
-class CutOff(_Body, frozen=True):
-    """From whom a peer is cut off, and for how long at most; from nobody: it is healed."""
-
-    peers: Annotated[list[Annotated[int, Meta(ge=0, lt=PEERS_MAX)]], Meta(max_length=PEERS_MAX)]
-    seconds: Annotated[float, Meta(ge=0.1, le=CUT_MAX_S)] = 1.0
 
 
 # In a session's socket; `floor` is the lowest number still waited for.

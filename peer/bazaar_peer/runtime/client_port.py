@@ -33,6 +33,7 @@ from bazaar_peer.runtime.credential import TOKEN
 from bazaar_peer.runtime.cut import Cut
 from bazaar_peer.runtime.faults import Faults
 from bazaar_peer.runtime.openapi import document
+from bazaar_peer.runtime.pause import Pause
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.telemetry.telemetry import Telemetry
@@ -79,9 +80,9 @@ def make_app(
     recorder: Recorder | None = None,
     cut: Cut | None = None,
 ) -> web.Application:
-    """Build the application: every path of openapi.py, `/v1/cut` only where there is a `cut`.
+    """Build the application: every path of openapi.py, those for drills only with a `cut`.
 
-    `volume`: the own volume's name.
+    `volume`: the own volume's name; `cut`: there where the process may be drilled.
     """
     commands, events = Commands(driver, peer, settings.ring), Events(peer)
     record = RecordView(peer, settings, recorder)
@@ -107,7 +108,7 @@ def make_app(
         ("GET", "/openapi.json", partial(_openapi, document())),
         ("GET", "/metrics", (telemetry or Telemetry()).get),
         *Pages(origins).routes(),
-        *([*cut.routes(), *Faults(peer, settings, recorder, cut).routes()] if cut else []),
+        *(_drilling(Faults(peer, settings, recorder, cut), cut, settings) if cut else []),
     ]
     app[CHECK] = check = own_pages_only(settings, origins)
     for method, path, handler in handlers:
@@ -118,6 +119,13 @@ def make_app(
     app.cleanup_ctx.append(watching)
     app.cleanup_ctx.append(record.telling)
     return app
+
+
+def _drilling(
+    faults: Faults, cut: Cut, settings: ProcessSettings
+) -> list[tuple[str, str, Handler]]:
+    hurting = faults.routes() if settings.hurts else []
+    return [*cut.routes(), *Pause(faults.note).routes(), *hurting]
 
 
 async def _openapi(described: bytes, _request: web.Request) -> web.Response:

@@ -1,11 +1,11 @@
-"""`POST /v1/cut`: a partition on one machine, for drills.
+"""`POST /v1/cut`: a partition, for drills.
 
 For some seconds this peer drops what it would send to the named peers, and what comes from them.
 Connections stand: a cut is silence, as where a network loses every packet, and no refusal. It heals
 by itself, whatever becomes of who asked for it, and a process that ends forgets it.
 
-It exists only where the process was started for it (`ProcessSettings.cuts`): `bazaar up` does, a
-pod never does.
+It exists only where the process was started for it (`ProcessSettings.drills`): `bazaar up` does so,
+and an operator where `spec.drills` of the Bazaar says so. Who asks shows the ring's token there.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import msgspec
 from aiohttp import web
 
 from bazaar_peer.core.types import PeerId, ordinal_of
-from bazaar_peer.runtime.bodies import CutOff, body_of
+from bazaar_peer.runtime.bodies import body_of
 from bazaar_peer.runtime.credential import authorize_admin
+from bazaar_peer.runtime.drill_bodies import CutOff
 from bazaar_peer.runtime.problems import wrong
 from bazaar_peer.runtime.transport import Transport
 

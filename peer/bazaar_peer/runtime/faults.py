@@ -1,8 +1,8 @@
 """`POST /v1/faults`: what a person does to a peer of a ring on this machine, from the live page.
 
 Any peer does it to any other, so that one which stands still can be resumed. It exists only where
-`bazaar up` started the process for it (`ProcessSettings.cuts`); a pod never has it. What is done is
-noted in the record, as something that came from outside.
+`bazaar up` started the process for it (`ProcessSettings.hurts`); a pod never has it. What is done
+is noted in the record, as something that came from outside.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from aiohttp import web
 from bazaar_peer.core.types import ordinal_of
 from bazaar_peer.record.entries import FAULT, Fields
 from bazaar_peer.runtime import processes
-from bazaar_peer.runtime.bodies import CUT_MAX_S, Fault, body_of
+from bazaar_peer.runtime.bodies import body_of
 from bazaar_peer.runtime.credential import authorize_admin
+from bazaar_peer.runtime.drill_bodies import CUT_MAX_S, Fault
 from bazaar_peer.runtime.problems import Problem, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -80,7 +81,7 @@ class Faults:
             pid = await asyncio.to_thread(processes.pid_of, ring, asked.peer)
             if not pid:
                 raise Problem(409, NOT_RUNNING.format(asked.peer))
-        self._note({"what": asked.what, "of": life})
+        self.note({"what": asked.what, "of": life})
         self._log(asked)
         if asked.peer == self.settings.me:
             asyncio.get_running_loop().call_later(FAREWELL_S, os.kill, pid, number)
@@ -114,9 +115,9 @@ class Faults:
             lives = self._lives()
             others = [lives.get(other, other) for other in sorted(ordinals)]
             told = {"what": "cut", "others": others, "seconds": seconds}
-        self._note(told)
+        self.note(told)
 
-    def _note(self, told: Fields) -> None:
+    def note(self, told: Fields) -> None:
         if self.recorder is not None:
             self.recorder.keep((time.monotonic_ns(), FAULT, told))
 

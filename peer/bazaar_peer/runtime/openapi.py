@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bazaar_peer.market import commands as market
-from bazaar_peer.runtime import bodies
+from bazaar_peer.runtime import bodies, drill_bodies
 from bazaar_peer.runtime.openapi_parts import (
     BATCH_ANSWER,
     COMMAND_ERRORS,
@@ -44,8 +44,9 @@ TYPES: list[Any] = [
     bodies.Wish,
     bodies.Admission,
     bodies.Formatting,
-    bodies.CutOff,
-    bodies.Fault,
+    drill_bodies.CutOff,
+    drill_bodies.Stillness,
+    drill_bodies.Fault,
     bodies.Frame,
     market.Result,
 ]
@@ -159,8 +160,9 @@ PATHS: Json = {
     ),
     "/v1/resign": asked("Hand the reign over.", "Resignation", success=202),
     "/v1/cut": asked(
-        "Drop what goes to and comes from other peers for a while; `bazaar up` only.", "CutOff"
+        "Drop what goes to and comes from other peers for a while; where drills are let.", "CutOff"
     ),
+    "/v1/pause": asked("Stand still for a while; where drills are let.", "Stillness"),
     "/v1/faults": asked(
         "Kill, pause, resume, cut off or heal a peer of this machine; `bazaar up` only.", "Fault"
     ),

@@ -89,6 +89,7 @@ class RingSettings(_Part, frozen=True):
     market: MarketPart = MarketPart()
     checkpoint: Checkpoint = Checkpoint()
     record: bool = True
+    drills: bool = False
     former: tuple[RingId, ...] = ()
     recover_from: RecoverFrom | None = None
     """Whose volume of which former ring this ring is made of."""
@@ -140,6 +141,7 @@ def pod_settings(
         checkpoint_interval=found.checkpoint.interval_seconds * SECOND,
         preempt=found.preempt,
         record=found.record,
+        drills=found.drills,
     )
 
 

@@ -125,7 +125,7 @@ class Process:
         if self.recorder is not None:
             core = tap = tap_of(self.peer, self.recorder, settings)
             meter.orders = tap.answered
-        self.cut = Cut(settings.me, self.transport) if settings.drilled else None
+        self.cut = Cut(settings.me, self.transport) if settings.drills else None
         network = self.cut or self.transport
         self.driver = Driver(core, network, VolumeStore(volume), meter=meter)
         replayed = sum(record.last - record.first + 1 for record in recovered.records)

@@ -42,8 +42,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The former ring of whose volume here this very peer makes this ring; mostly none."""
     token: str = ""
     """Who shows it may change the ring (docs/http.md); empty: everybody."""
-    cuts: bool = False
-    """Let a drill cut this peer off for a while (cut.py); never in a cluster."""
+    drills: bool = False
+    """Let a drill cut this peer off, or let it stand still, for a while (cut.py, pause.py)."""
     commission_bp: int = 0
     """Of a ring that is made; a ring that is there has its own."""
     items: tuple[str, ...] = ITEMS
@@ -72,9 +72,9 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.hosts != ""
 
     @property
-    def drilled(self) -> bool:
-        """Whether faults may be asked of this process (cut.py, faults.py)."""
-        return self.cuts and not self.in_cluster
+    def hurts(self) -> bool:
+        """Whether it may be asked to hurt others (faults.py): their processes are at hand."""
+        return self.drills and not self.in_cluster
 
     @property
     def name(self) -> str:

@@ -24,6 +24,7 @@ from bench.rig import Ring, kill
 
 SPACE, NAME = "shop", "fair"
 PODS = f"/api/v1/namespaces/{SPACE}/pods"
+BAZAAR = f"/apis/bazaar.dev/v1alpha1/namespaces/{SPACE}/bazaars/{NAME}"
 BUDGET = f"/apis/policy/v1/namespaces/{SPACE}/poddisruptionbudgets/{NAME}"
 SELECTOR = (
     f"app.kubernetes.io/name=bazaar,app.kubernetes.io/instance={NAME},"
@@ -45,6 +46,10 @@ class FakeKube:
         """Evicted, and with nowhere to come back to until their node is uncordoned: their processes
         start again all the same, but nobody sees them."""
         self.refuse_evictions = 0
+        self.pause_path = "/v1/pause"
+        """What a peer of the ring has instead."""
+        self.drills = True
+        """As the Bazaar says."""
         self.uncordoning: Callable[[], None] | None = None
         """Called once instead of uncordoning the node."""
         self.audit = ""
@@ -93,6 +98,7 @@ class FakeKube:
         app.router.add_get("/api/v1/nodes/{node}", self._node)
         app.router.add_patch("/api/v1/nodes/{node}", self._node)
         app.router.add_get(BUDGET, self._budget)
+        app.router.add_get(BAZAAR, self._bazaar)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -125,6 +131,7 @@ class FakeKube:
         return {
             "metadata": metadata,
             "spec": {"nodeName": self.nodes[peer], "containers": [container]},
+            "status": {"podIP": f"10.0.0.{peer}"},
         }
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -206,6 +213,9 @@ class FakeKube:
         peers = self.rig.peers
         return web.json_response({"status": {"expectedPods": peers, "desiredHealthy": peers - 1}})
 
+    async def _bazaar(self, _request: web.Request) -> web.Response:
+        return web.json_response({"spec": {"drills": True} if self.drills else {}})
+
     # ---- the load's pod
 
     def _here(self, text: str) -> str:
@@ -214,6 +224,11 @@ class FakeKube:
             ("/load", str(self.home)),
             ("/etc/bazaar-admin/token", str(self.home / "token")),
             (f"http://{NAME}-client:8600", f"http://127.0.0.1:{self.rig.port}"),
+            *(
+                (f"http://10.0.0.{peer}:8600", f"http://127.0.0.1:{self.rig.port + peer}")
+                for peer in range(self.rig.peers)
+            ),
+            ("/v1/pause", self.pause_path),
             ("bazaar verify", f"{sys.executable} -m bazaar_peer verify"),
             ("bazaar load", f"{sys.executable} -m bazaar_peer load"),
         ):

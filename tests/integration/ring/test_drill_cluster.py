@@ -94,6 +94,47 @@ def test_ring_is_clean_only_if_it_was_audited(
     assert len(found["faults"]) == 1
 
 
+@pytest.mark.parametrize("kind", ["pause", "cut"])
+def test_peer_stands_still_or_is_cut_off_and_comes_back_by_itself(
+    kube: FakeKube, kind: str
+) -> None:
+    found = drill(kind, "--seconds", 2, "--times", 2)
+
+    is_clean(found, 2)
+    for fault in found["faults"]:
+        assert fault["victim"] != fault["trader_after"]
+        assert 100 < fault["interregnum_ms"] < 20_000, "it was noticed by silence"
+        assert fault["planned"] is False
+    made, unmade = kube.log  # and nothing else in the cluster was changed
+    assert made == f"POST {PODS}"
+    assert unmade.startswith(f"DELETE {PODS}/{NAME}-drill-")
+    victim = found["faults"][0]["victim"]
+    asked = events(kube.rig.data, victim, kind)
+    assert [one["seconds"] for one in asked if float(one["seconds"]) > 1] != []
+
+
+@pytest.mark.parametrize("kind", ["pause", "cut"])
+def test_ring_that_lets_no_peer_be_paused_is_left_alone(kube: FakeKube, kind: str) -> None:
+    kube.drills = False
+
+    done = bazaar("drill", kind, *RING, "--no-report")
+
+    assert done.returncode == 1, done
+    assert "lets no peer be paused or cut off" in done.stderr
+    assert """--patch '{"spec": {"drills": true}}'""" in done.stderr
+    assert kube.log == []
+
+
+def test_peer_of_before_drills_were_let_is_named(kube: FakeKube) -> None:
+    """It answers 404: here by a path of the API that is none."""
+    kube.pause_path = "/v1/nowhere"
+
+    found = drill("pause", code=1)
+
+    assert "was not paused: urllib.error.HTTPError: HTTP Error 404" in found["wrong"][0]
+    assert "wait until `kubectl get bazaar` says Running" in found["wrong"][0]
+
+
 def test_node_is_drained_of_the_ring_and_uncordoned(kube: FakeKube) -> None:
     kube.refuse_evictions = 1
 
@@ -153,7 +194,7 @@ def test_node_that_is_cordoned_is_left_alone(kube: FakeKube) -> None:
     ("words", "code", "said"),
     [
         (("drain", *RING), 2, "--yes"),
-        (("pause", *RING), 2, "not possible in a cluster without its nodes"),
+        (("pause", *RING, "--seconds", "21"), 2, "paused for 20 s at most"),
         (
             ("crash", "--namespace", SPACE, "--name", "nobody"),
             1,

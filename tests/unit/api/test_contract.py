@@ -123,7 +123,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(
 
 
 async def test_paths_and_methods_are_those_of_the_document(served: Served) -> None:
-    settings = ProcessSettings(me=0, peers=1, ring="stub", volume="")
+    settings = ProcessSettings(me=0, peers=1, ring="stub", volume="", drills=True)
     cut = Cut(0, Wire())
     app = make_app(served.driver, served.core, settings, cut=cut)  # type: ignore[arg-type]
     routes = {

@@ -1,7 +1,8 @@
-"""`POST /v1/cut` is there only where a process was started for it, and takes what makes sense."""
+"""`POST /v1/cut` and `/v1/pause` are there only where a process was started for them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from bazaar_peer.core.messages import Poll
 from bazaar_peer.core.types import PeerId
+from bazaar_peer.record.entries import FAULT
+from bazaar_peer.record.recorder import Told
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.cut import Cut
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -21,14 +24,14 @@ TOKEN = "a token of the ring"
 
 
 class Cuttable:
-    def __init__(self, url: str, wire: Wire, cut: Cut) -> None:
-        self.url, self.wire, self.cut = url, wire, cut
+    def __init__(self, url: str, wire: Wire, cut: Cut, noted: list[Told]) -> None:
+        self.url, self.wire, self.cut, self.noted = url, wire, cut, noted
 
-    async def ask(self, body: Any, token: str = TOKEN) -> tuple[int, Any]:
+    async def ask(self, body: Any, token: str = TOKEN, path: str = "/v1/cut") -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}"}
         async with (
             aiohttp.ClientSession(headers=headers) as http,
-            http.post(f"{self.url}/v1/cut", json=body) as answer,
+            http.post(f"{self.url}{path}", json=body) as answer,
         ):
             return answer.status, await answer.json(content_type=None)
 
@@ -37,15 +40,28 @@ class Cuttable:
         return set(self.wire.sent[-1])
 
 
+class Notes:
+    """A record that is only listened to."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+
+    def keep(self, *told: Told) -> None:
+        self.told += told
+
+
 @pytest.fixture
 async def cuttable(served: Served) -> AsyncIterator[Cuttable]:
-    wire = Wire()
+    """A peer in a pod that lets itself be drilled."""
+    wire, notes = Wire(), Notes()
     cut = Cut(0, wire)
-    settings = ProcessSettings(me=0, peers=3, ring="stub", volume="", token=TOKEN)
-    app = make_app(served.driver, served.core, settings, cut=cut)  # type: ignore[arg-type]
+    settings = ProcessSettings(
+        me=0, peers=3, ring="stub", volume="", token=TOKEN, hosts="shop-{}.peers", drills=True
+    )
+    app = make_app(served.driver, served.core, settings, recorder=notes, cut=cut)  # type: ignore[arg-type]
     port = ClientPort(app, served.driver, "127.0.0.1", 0)
     await port.start()
-    yield Cuttable(f"http://127.0.0.1:{port.port}", wire, cut)
+    yield Cuttable(f"http://127.0.0.1:{port.port}", wire, cut, notes.told)
     await port.close()
 
 
@@ -91,7 +107,55 @@ async def test_who_shows_no_token_cuts_nothing(cuttable: Cuttable) -> None:
     assert cuttable.reached() == {1, 2}
 
 
-async def test_peer_that_was_not_started_for_it_has_no_such_path(served: Served) -> None:
-    status, told, _ = await served.ask("POST", "/v1/cut", {"peers": [1]})
+@pytest.mark.parametrize("path", ["/v1/cut", "/v1/pause", "/v1/faults"])
+async def test_peer_that_was_not_started_for_it_has_no_such_path(served: Served, path: str) -> None:
+    status, told, _ = await served.ask("POST", path, {"peers": [1]})
 
     assert (status, told["status"]) == (404, 404)
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return how long was stood still."""
+    found: list[float] = []
+    monkeypatch.setattr("bazaar_peer.runtime.pause.time.sleep", found.append)
+    monkeypatch.setattr("bazaar_peer.runtime.pause.FAREWELL_S", 0.0)
+    return found
+
+
+async def test_pause_is_answered_first_and_noted_at_both_ends(
+    cuttable: Cuttable, sleeps: list[float]
+) -> None:
+    answered = await cuttable.ask({"seconds": 2.5}, path="/v1/pause")
+    await asyncio.sleep(0.01)
+
+    assert answered == (200, {"seconds": 2.5})
+    assert sleeps == [2.5]
+    assert [told for _, kind, told in cuttable.noted if kind == FAULT] == [
+        {"what": "paused", "seconds": 2.5},
+        {"what": "resumed"},
+    ]
+
+
+@pytest.mark.parametrize("body", [{"seconds": 0}, {"seconds": 20.1}, {"seconds": "x"}, {}])
+async def test_pause_that_makes_no_sense_is_refused(
+    cuttable: Cuttable, sleeps: list[float], body: Any
+) -> None:
+    status, told = await cuttable.ask(body, path="/v1/pause")
+    await asyncio.sleep(0.01)
+
+    assert (status, told["status"], sleeps) == (400, 400, [])
+
+
+async def test_who_shows_no_token_pauses_nobody(cuttable: Cuttable, sleeps: list[float]) -> None:
+    status, _ = await cuttable.ask({}, token="another", path="/v1/pause")
+    await asyncio.sleep(0.01)
+
+    assert (status, sleeps) == (401, [])
+
+
+async def test_peer_in_a_pod_hurts_no_other(cuttable: Cuttable) -> None:
+    """Its peers' processes are not at hand."""
+    status, _ = await cuttable.ask({"what": "killed", "peer": 1}, path="/v1/faults")
+
+    assert status == 404

@@ -171,7 +171,7 @@ async def test_a_wrong_request_is_answered_with_a_problem_that_names_the_field(
 async def test_405_names_the_methods_that_are_allowed(served: Served) -> None:
     _, _, headers = await served.ask("GET", ORDERS)
 
-    assert headers["Allow"] == "POST"
+    assert headers["Allow"] == "OPTIONS,POST"
 
 
 OUTCOMES = {

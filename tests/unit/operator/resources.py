@@ -66,6 +66,7 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {"enabled": True},
     "updatePolicy": "Supervised",
     "record": False,
+    "drills": True,
     "paused": True,
 }
 """Every field with another value than its default."""

@@ -93,6 +93,7 @@ def test_what_the_operator_observes_rolls_no_pod() -> None:
         {"market": {"ordersPerSecond": 21}},
         {"checkpoint": {"keepJournal": True}},
         {"record": False},
+        {"drills": True},
         {"resources": {"limits": {}}},
     ],
 )

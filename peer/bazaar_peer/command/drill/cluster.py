@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bazaar_peer.command.drill.ending import finished
 from bazaar_peer.command.drill.kube import Kube, KubeError, Object
+from bazaar_peer.command.drill.lasting import Lasting, check
 from bazaar_peer.command.drill.loadpod import LoadPod
 from bazaar_peer.command.drill.place import (
     Audit,
@@ -28,7 +29,7 @@ from bazaar_peer.command.drill.place import (
     interregna_of,
     view_of,
 )
-from bazaar_peer.command.drill.plan import CLUSTER, SETTLE_POD_S, DrillError, Kind, Options
+from bazaar_peer.command.drill.plan import SETTLE_POD_S, DrillError, Kind, Options
 from bazaar_peer.record.collect import Ask, Story, collect
 from bazaar_peer.record.entries import BadRecordError
 from bazaar_peer.runtime.pod import PORT
@@ -132,12 +133,22 @@ class ClusterRing:
         if kind is Kind.DRAIN:
             await self._drain(victim.peer)
             return
-        assert kind in CLUSTER
+        if kind.lasts:
+            others = [line.peer for line in view.lines if line.peer != victim.peer]
+            assert self._load is not None
+            await Lasting(self._load, victim.peer, self._base(victim.peer), others).do(
+                kind, seconds
+            )
+            return
         options: Object = {"preconditions": {"uid": victim.life}}
         if kind is not Kind.RESIGN:
             options["gracePeriodSeconds"] = 0
         await (await self._kube()).call("delete", self._path(victim.peer), options)
         await self._gone(victim.peer, victim.life)
+
+    def _base(self, peer: int) -> str:
+        ip = str(self._pods[peer]["status"].get("podIP", ""))
+        return f"http://[{ip}]:{PORT}" if ":" in ip else f"http://{ip}:{PORT}"
 
     def _path(self, peer: int) -> str:
         return f"{self._space}/{self._options.name}-{peer}"
@@ -236,6 +247,8 @@ class ClusterRing:
     # ---- the load and the audit
 
     async def begin_load(self, seconds: float) -> None:
+        if self._options.kind.lasts:
+            await check(await self._kube(), self._options)
         self._load = LoadPod(await self._kube(), self._options)
         await self._load.begin(next(iter(self._pods.values())), seconds)
 

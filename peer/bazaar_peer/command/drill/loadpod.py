@@ -138,6 +138,10 @@ class LoadPod:
         words = f"{pod.audit(self._options.name)} --acknowledged /load/acknowledged"
         return audit_of(await self._sh(words, AUDIT_S))
 
+    async def post(self, url: str, body: str) -> Ran:
+        """Ask a peer for something that takes the ring's token."""
+        return await self._kube.run(self._options.namespace, self.name, *pod.post(url, body))
+
     async def _sh(self, script: str, seconds: float = 60.0) -> Ran:
         namespace = self._options.namespace
         return await self._kube.run(namespace, self.name, "sh", "-c", script, seconds=seconds)

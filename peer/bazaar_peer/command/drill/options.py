@@ -64,9 +64,9 @@ def drill(
     crash: kill -9 of the trader · resign: it is asked to go, and hands over · pause: it stands
     still · cut: the others and it do not hear each other · follower: kill -9 of a follower · drain:
     its node is emptied (cluster only). In a cluster nothing is killed: crash and follower delete a
-    pod by force, which still asks the peer to go, and resign deletes it in good order. Whether it
-    handed over is told of each. Ends with 1 if an order is lost, doubled or failed, or an
-    interregnum was too long.
+    pod by force, which still asks the peer to go, and resign deletes it in good order; pause and
+    cut take spec.drills of the Bazaar. Whether the trader handed over is told of each. Ends with 1
+    if an order is lost, doubled or failed, or an interregnum was too long.
     """
     from bazaar_peer.command.drill.run import run  # noqa: PLC0415 - only this command needs it
 

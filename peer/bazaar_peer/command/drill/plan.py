@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 
 from bazaar_peer.command.load import BUYERS_MAX, ORDERS_MAX, RATE_MAX
-from bazaar_peer.runtime.bodies import CUT_MAX_S
+from bazaar_peer.runtime.drill_bodies import CUT_MAX_S, PAUSE_MAX_S
 
 TIMES_MAX = 10_000
 SECONDS_MIN, SECONDS_MAX = 0.1, CUT_MAX_S
@@ -49,7 +49,6 @@ class Kind(Enum):
         return self in {Kind.PAUSE, Kind.CUT}
 
 
-CLUSTER = frozenset({Kind.CRASH, Kind.RESIGN, Kind.FOLLOWER, Kind.DRAIN})
 FORCED = {Kind.CRASH: "deletion by force", Kind.FOLLOWER: "deletion of a follower by force"}
 """What kill -9 becomes in a cluster. A peer is the first process of its pod, which nothing in the
 pod can kill, and whoever deletes the pod by force has the kubelet ask it to go: the trader hands
@@ -111,7 +110,7 @@ def check(options: Options) -> None:
     Raises:
         MisuseError: some do not.
     """
-    kind, word = options.kind, options.kind.value
+    kind = options.kind
     if not 1 <= options.times <= TIMES_MAX:
         raise MisuseError(f"--times is 1 to {TIMES_MAX}, not {options.times}")
     if not 1 <= options.rate <= RATE_MAX:
@@ -133,11 +132,10 @@ def check(options: Options) -> None:
         )
     if options.follower and kind is Kind.RESIGN:
         raise MisuseError("only the trader resigns: leave --peer out")
-    if options.name and kind.lasts:
+    if options.name and kind is Kind.PAUSE and options.seconds > PAUSE_MAX_S:
         raise MisuseError(
-            f"{word} is not possible in a cluster without its nodes: it takes a signal to a process"
-            " or a rule of a node's firewall, and the Kubernetes API gives neither. Possible are "
-            f"{', '.join(sorted(one.value for one in CLUSTER))}"
+            f"a peer in a cluster is paused for {PAUSE_MAX_S:g} s at most, not {options.seconds:g}:"
+            " after 30 s the kubelet would start its container anew"
         )
     if options.context and not options.name:
         raise MisuseError("--context chooses a cluster: name its Bazaar by --name, too")
