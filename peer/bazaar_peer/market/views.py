@@ -13,7 +13,8 @@ from typing import Any, TypedDict
 from bazaar_peer.core.machine import Machine
 from bazaar_peer.market.market import Market, Trade
 
-GLANCE_ROWS = 8
+GLANCE_ROWS, GLANCE_ITEMS = 8, 5000
+"""Rows that are shown, and items that are looked through for them: it happens on a trade's path."""
 
 
 class LotView(TypedDict):
@@ -68,7 +69,8 @@ def glance(market: Machine) -> dict[str, list[list[Any]]]:
     """
     if not isinstance(market, Market):
         return {}
-    names = nsmallest(GLANCE_ROWS, (item for item, left in market.on_offer.items() if left))
+    there = islice((item for item, left in market.on_offer.items() if left), GLANCE_ITEMS)
+    names = nsmallest(GLANCE_ROWS, there)
     newest = islice(reversed(market.recent), GLANCE_ROWS)
     return {
         "items": [[name, market.on_offer[name], _lowest_price(market, name)] for name in names],
