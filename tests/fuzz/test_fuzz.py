@@ -28,8 +28,8 @@ from bazaar_peer.runtime.openapi import PATHS, document
 from bench.rig import Ring, ring
 
 PORT = 28_600
-BY_HAND = ("/v1/session", "/v1/events", "/v1/resign", "/v1/members")
-"""The last would start up to 96 processes; tests/unit/api sends it to a stub."""
+BY_HAND = ("/v1/session", "/v1/events", "/v1/resign", "/v1/members", "/v1/pause")
+"""The last two would start 96 processes, or stand still: tests/unit/api sends them to a stub."""
 ALLOWED_5XX = {503, 504}
 LONG = 50_000
 """A shorter run is not warm before it ends."""

@@ -137,6 +137,28 @@ async def test_pause_is_answered_first_and_noted_at_both_ends(
     ]
 
 
+async def test_pauses_do_not_add_up(cuttable: Cuttable, sleeps: list[float]) -> None:
+    """Those that were asked for while it stood still are read when it goes on."""
+    answers = [await cuttable.ask({"seconds": 20}, path="/v1/pause") for _ in range(3)]
+    await asyncio.sleep(0.01)
+    answers.append(await cuttable.ask({"seconds": 20}, path="/v1/pause"))
+    await asyncio.sleep(0.01)
+
+    assert [status for status, _ in answers] == [200, 409, 409, 409]
+    assert sleeps == [20]
+
+
+async def test_pause_can_be_asked_for_again_when_the_last_one_is_over(
+    cuttable: Cuttable, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bazaar_peer.runtime.pause.REST_S", 0.0)
+    for _ in range(2):
+        assert (await cuttable.ask({"seconds": 3}, path="/v1/pause"))[0] == 200
+        await asyncio.sleep(0.01)
+
+    assert sleeps == [3, 3]
+
+
 @pytest.mark.parametrize("body", [{"seconds": 0}, {"seconds": 20.1}, {"seconds": "x"}, {}])
 async def test_pause_that_makes_no_sense_is_refused(
     cuttable: Cuttable, sleeps: list[float], body: Any
