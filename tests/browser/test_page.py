@@ -140,6 +140,20 @@ async def test_the_market_is_that_of_the_moment(ring_of: RingOf, open_page: Open
     await expect(trades).to_have_text("yan: 1 salt6")
 
 
+async def test_a_link_to_a_moment_opens_a_living_ring_there(
+    ring_of: RingOf, open_page: Open
+) -> None:
+    story = realistic()
+    ring = await ring_of(story)
+    page = (await open_page(f"{ring.urls[0]}/#at={T0 + 10.5}", ring.urls)).page
+
+    await expect(page.locator("#n-trader")).to_have_text("5")
+    await expect(page.locator("#n-epoch")).to_have_text("7")
+    assert story.election["epoch"] == 8, "which was later"
+    await page.keyboard.press("l")
+    await expect(page.locator("#n-epoch")).not_to_have_text("7")
+
+
 async def test_the_market_of_a_moment_that_nobody_told_is_not_made_up(
     ring_of: RingOf, open_page: Open
 ) -> None:

@@ -59,6 +59,8 @@ const page = {
   heardAt: 0,
   slowAt: 0,
   told: "",
+  /** The moment of the link that opened the page, until it is there; then NaN. */
+  wanted: wanted(),
 };
 
 const stream = new Stream({ header: begin, entries: add, phase: enter });
@@ -112,6 +114,7 @@ function add(entries) {
   page.heardAt = performance.now();
   intake.take(entries);
   if (empty && record.entries.length) clock.moment = record.first;
+  if (page.wanted <= record.last) travel();
 }
 
 /** @param {string} phase one of those of phases.js */
@@ -215,8 +218,13 @@ function frame(now) {
 }
 
 /** A link can name a moment: `#at=` and its seconds on the story's axis. */
+function wanted() {
+  return Number(new URLSearchParams(location.hash.slice(1)).get("at") ?? NaN);
+}
+
 function travel() {
-  const at = Number(new URLSearchParams(location.hash.slice(1)).get("at") ?? NaN);
+  page.wanted = NaN;
+  const at = wanted();
   if (Number.isFinite(at) && record.entries.length) go(at);
 }
 
