@@ -103,7 +103,7 @@ def test_ring_that_lets_itself_be_drilled_notices_and_goes_on(
 
     for fault in drill["faults"]:
         assert fault["trader_after"] != fault["victim"]
-        assert 100 < fault["interregnum_ms"] < 1500, "noticed by silence, and soon"
+        assert 100 < fault["interregnum_ms"] < 2000, "noticed by silence, and soon (G7)"
     story = [json.loads(line) for line in (report / "drill.story").read_text().splitlines()[1:]]
     done_to = [one["peer"] for one in story if one["kind"] == "fault" and one["what"] == noted]
     assert done_to == [fault["victim"] for fault in drill["faults"]]
