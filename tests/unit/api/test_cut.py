@@ -12,7 +12,7 @@ import pytest
 from bazaar_peer.core.messages import Poll
 from bazaar_peer.core.types import PeerId
 from bazaar_peer.record.entries import FAULT
-from bazaar_peer.record.recorder import Told
+from bazaar_peer.record.recorder import Kept
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.cut import Cut
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -24,8 +24,8 @@ TOKEN = "a token of the ring"
 
 
 class Cuttable:
-    def __init__(self, url: str, wire: Wire, cut: Cut, noted: list[Told]) -> None:
-        self.url, self.wire, self.cut, self.noted = url, wire, cut, noted
+    def __init__(self, url: str, wire: Wire, cut: Cut, kept: Kept) -> None:
+        self.url, self.wire, self.cut, self.kept = url, wire, cut, kept
 
     async def ask(self, body: Any, token: str = TOKEN, path: str = "/v1/cut") -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -40,28 +40,18 @@ class Cuttable:
         return set(self.wire.sent[-1])
 
 
-class Notes:
-    """A record that is only listened to."""
-
-    def __init__(self) -> None:
-        self.told: list[Told] = []
-
-    def keep(self, *told: Told) -> None:
-        self.told += told
-
-
 @pytest.fixture
 async def cuttable(served: Served) -> AsyncIterator[Cuttable]:
     """A peer in a pod that lets itself be drilled."""
-    wire, notes = Wire(), Notes()
+    wire, kept = Wire(), Kept()
     cut = Cut(0, wire)
     settings = ProcessSettings(
         me=0, peers=3, ring="stub", volume="", token=TOKEN, hosts="shop-{}.peers", drills=True
     )
-    app = make_app(served.driver, served.core, settings, recorder=notes, cut=cut)  # type: ignore[arg-type]
+    app = make_app(served.driver, served.core, settings, recorder=kept, cut=cut)  # type: ignore[arg-type]
     port = ClientPort(app, served.driver, "127.0.0.1", 0)
     await port.start()
-    yield Cuttable(f"http://127.0.0.1:{port.port}", wire, cut, notes.told)
+    yield Cuttable(f"http://127.0.0.1:{port.port}", wire, cut, kept)
     await port.close()
 
 
@@ -131,7 +121,7 @@ async def test_pause_is_answered_first_and_noted_at_both_ends(
 
     assert answered == (200, {"seconds": 2.5})
     assert sleeps == [2.5]
-    assert [told for _, kind, told in cuttable.noted if kind == FAULT] == [
+    assert [entry.fields for entry in cuttable.kept.entries if entry.kind == FAULT] == [
         {"what": "paused", "seconds": 2.5},
         {"what": "resumed"},
     ]

@@ -7,9 +7,12 @@ answered and change nothing: the program ends when nothing is left behind, which
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
+
+from bazaar_peer.command.drill.plan import DrillError
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -76,3 +79,12 @@ async def finished(undoing: Coroutine[Any, Any, None]) -> None:
     task.result()
     if cancelled:
         raise asyncio.CancelledError
+
+
+async def healed_after(seconds: float, heal: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Let a cut last so long, and heal it whatever happens; it heals by itself at that moment."""
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        with contextlib.suppress(DrillError):
+            await finished(heal())

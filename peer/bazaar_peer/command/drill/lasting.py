@@ -9,12 +9,11 @@ load's pod, and is asked with from there.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from bazaar_peer.command.drill.ending import finished
+from bazaar_peer.command.drill.ending import healed_after
 from bazaar_peer.command.drill.kube import Kube
 from bazaar_peer.command.drill.loadpod import LoadPod
 from bazaar_peer.command.drill.plan import DrillError, Kind, Options
@@ -61,11 +60,7 @@ class Lasting:
             await asyncio.sleep(seconds)
             return
         await self._ask(kind, {"peers": self._others, "seconds": seconds})
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            with contextlib.suppress(DrillError):  # it heals by itself at that moment
-                await finished(self._ask(kind, {"peers": []}))
+        await healed_after(seconds, lambda: self._ask(kind, {"peers": []}))
 
     async def _ask(self, kind: Kind, body: dict[str, Any]) -> None:
         done = await self._load.post(f"{self._base}/v1/{kind.value}", json.dumps(body))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import shutil
 import signal
@@ -16,7 +15,7 @@ import aiohttp
 
 from bazaar_peer.command import verify_running
 from bazaar_peer.command.client import HINT
-from bazaar_peer.command.drill.ending import finished
+from bazaar_peer.command.drill.ending import healed_after
 from bazaar_peer.command.drill.loading import LoadProcess
 from bazaar_peer.command.drill.place import (
     Audit,
@@ -132,11 +131,7 @@ class LocalRing:
             case Kind.CUT:
                 others = [line.peer for line in view.lines if line.peer != peer]
                 await self._cut(victim, others, seconds)
-                try:
-                    await asyncio.sleep(seconds)
-                finally:
-                    with contextlib.suppress(DrillError):  # it heals by itself at that moment
-                        await finished(self._cut(victim, [], seconds))
+                await healed_after(seconds, lambda: self._cut(victim, [], seconds))
             case Kind.DRAIN:
                 raise AssertionError(kind)
 

@@ -7,7 +7,7 @@ import sys
 import time
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -68,8 +68,6 @@ def drill(
     cut take spec.drills of the Bazaar. Whether the trader handed over is told of each. Ends with 1
     if an order is lost, doubled or failed, or an interregnum was too long.
     """
-    from bazaar_peer.command.drill.run import run  # noqa: PLC0415 - only this command needs it
-
     if name and url is not None:
         raise fail("name a ring by --url (or BAZAAR_URL) or by --name, not by both", 2)
     options = Options(
@@ -88,6 +86,13 @@ def drill(
         yes=yes,
         command=shlex.join(["bazaar", *sys.argv[1:]]),
     )
+    _carry_out(options, as_json=as_json)
+
+
+def _carry_out(options: Options, *, as_json: bool) -> NoReturn:
+    """Run the drill, and end with its code, or with what was wrong."""
+    from bazaar_peer.command.drill.run import run  # noqa: PLC0415 - only this command needs it
+
     try:
         _agreed(options)
         raise typer.Exit(run(options, as_json=as_json))

@@ -7,6 +7,8 @@ const $ = (id) => document.getElementById(id);
 
 export class Goods {
   constructor() {
+    /** What the tables show; an entry is never changed. @type {object | null | undefined} */
+    this.drawn = undefined;
     this.clear();
   }
 
@@ -28,6 +30,8 @@ export class Goods {
     const { market } = state;
     $("market").hidden = !(this.known || alive);
     put($("market-when"), whenOf(market, live, lost));
+    if (market === this.drawn) return;
+    this.drawn = market;
     rows($("stock"), market?.items.map(itemRow), market ? "nothing is on offer" : "–");
     rows($("trades"), market?.trades.map(tradeRow), market ? "no trades so far" : "–");
   }

@@ -86,7 +86,6 @@ export class State {
       applyFault(peer, entry);
       return;
     }
-    if (entry.kind === "market" && !(this.market?.index > entry.index)) this.market = entry;
     if (entry.at > peer.seenAt) peer.seenAt = entry.at;
     if (entry.at > peer.pausedAt + UNDER_WAY_S) peer.paused = false;
     const take = TAKE[entry.kind];
@@ -196,6 +195,9 @@ const TAKE = {
     peer.end = [e.epoch, e.end];
     peer.commit = e.commit;
     peer.applied = e.applied;
+  },
+  market(_peer, e, state) {
+    if (!(state.market?.index > e.index)) state.market = e;
   },
   got(peer, e) {
     const counts = e.message === "Promise" && peer.role === "nominee" && e.epoch === peer.epoch;
