@@ -95,6 +95,11 @@ class RingSettings(_Part, frozen=True):
     """Whose volume of which former ring this ring is made of."""
 
 
+def authority(ip: str, port: int) -> str:
+    """Return an address as a URL has it: an IPv6 one in brackets (RFC 3986, 3.2.2)."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 def pod_settings(
     path: Path, volume: Path, token_file: Path, environment: Mapping[str, str]
 ) -> ProcessSettings:
@@ -108,7 +113,6 @@ def pod_settings(
     market, role = found.market, _role(found, me)
     roles = [role_of(market.roles, i, found.peers, market.seed) for i in range(found.peers)]
     ip = environment.get("POD_IP", "")
-    host = f"[{ip}]" if ":" in ip else ip
     given_up = found.recover_from
     # A former ring's archive stays as it is: its lives and segments are numbered like this ring's.
     archive = volume / (f"archive-{found.ring}" if found.former else "archive")
@@ -126,7 +130,7 @@ def pod_settings(
         port=PORT,
         peer_port_offset=PEER_PORT_OFFSET,
         hosts=f"{found.name}-{{}}.{found.domain}",
-        address=f"{host}:{PORT + PEER_PORT_OFFSET}" if ip else "",
+        address=authority(ip, PORT + PEER_PORT_OFFSET) if ip else "",
         token=_token(token_file),
         election=found.election,
         timing=found.heartbeat.timing(),

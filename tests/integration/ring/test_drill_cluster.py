@@ -131,8 +131,19 @@ def test_peer_of_before_drills_were_let_is_named(kube: FakeKube) -> None:
 
     found = drill("pause", code=1)
 
-    assert "was not paused: urllib.error.HTTPError: HTTP Error 404" in found["wrong"][0]
+    assert "was not paused: 404: " in found["wrong"][0]
     assert "wait until `kubectl get bazaar` says Running" in found["wrong"][0]
+
+
+def test_peer_that_refuses_to_be_paused_is_quoted(kube: FakeKube) -> None:
+    """Here by a path where it takes POST, and none of this body."""
+    kube.pause_path = "/v1/cut"
+
+    found = drill("pause", code=1)
+
+    assert "was not paused: 400: " in found["wrong"][0]
+    assert "peers" in found["wrong"][0]
+    assert "spec.drills" not in found["wrong"][0]
 
 
 def test_node_is_drained_of_the_ring_and_uncordoned(kube: FakeKube) -> None:

@@ -32,7 +32,7 @@ from bazaar_peer.command.drill.place import (
 from bazaar_peer.command.drill.plan import SETTLE_POD_S, DrillError, Kind, Options
 from bazaar_peer.record.collect import Ask, Story, collect
 from bazaar_peer.record.entries import BadRecordError
-from bazaar_peer.runtime.pod import PORT
+from bazaar_peer.runtime.pod import PORT, authority
 
 ANSWER_S = 3.0
 GONE_S, LOOK_S = 120.0, 0.25
@@ -148,7 +148,7 @@ class ClusterRing:
 
     def _base(self, peer: int) -> str:
         ip = str(self._pods[peer]["status"].get("podIP", ""))
-        return f"http://[{ip}]:{PORT}" if ":" in ip else f"http://{ip}:{PORT}"
+        return f"http://{authority(ip, PORT)}"
 
     def _path(self, peer: int) -> str:
         return f"{self._space}/{self._options.name}-{peer}"

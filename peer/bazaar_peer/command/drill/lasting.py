@@ -23,9 +23,10 @@ NOT_LET = (
     '--namespace {namespace} --type merge --patch \'{{"spec": {{"drills": true}}}}\', which rolls '
     "the ring once; then drill again"
 )
-REFUSED = (
-    "peer {peer} was not {done}: {why}. Its pod may be of before spec.drills was set: wait until "
-    "`kubectl get bazaar` says Running, and drill again"
+REFUSED = "peer {peer} was not {done}: {why}"
+EARLIER = (
+    ". Its pod is of before spec.drills was set: wait until `kubectl get bazaar` says Running, and "
+    "drill again"
 )
 DONE = {Kind.PAUSE: "paused", Kind.CUT: "cut off"}
 
@@ -66,4 +67,5 @@ class Lasting:
         done = await self._load.post(f"{self._base}/v1/{kind.value}", json.dumps(body))
         if done.code:
             told = done.errors.decode(errors="replace").strip().splitlines() or ["not a word"]
-            raise DrillError(REFUSED.format(peer=self._peer, done=DONE[kind], why=told[-1]))
+            why = told[-1] + (EARLIER if told[-1].startswith("404:") else "")
+            raise DrillError(REFUSED.format(peer=self._peer, done=DONE[kind], why=why))

@@ -20,13 +20,17 @@ ALONE_S, LOOK_S = 60, 5
 ASKED = "/load/asked"
 """Touched by whoever asks."""
 POST = """
-import sys, urllib.request
+import json, sys, urllib.error, urllib.request
 url, body = sys.argv[1:]
 token = open("{token}").read().strip()
 headers = {{"Authorization": "Bearer " + token, "Content-Type": "application/json"}}
-urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=5).read()
+try:
+    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=5).read()
+except urllib.error.HTTPError as refused:
+    detail = json.loads(refused.read())["detail"]
+    sys.exit(f"{{refused.code}}: {{detail}}")
 """
-"""The image has no curl; an answer that is none of 200 ends it with 1 and a last line."""
+"""The image has no curl; a refusal ends it with 1 and, as last line, the peer's own words."""
 AUDIT = "bazaar verify --url {url} --token-file {token} --json"
 SCRIPT = """
 cd /load
