@@ -44,6 +44,10 @@ def _phase_news(old: Status, new: Status) -> Iterator[tuple[str, str, str]]:
         yield "Normal", "UpdateFinished", said
     elif new.phase == "Running":
         yield "Normal", "Running", said
+    elif new.phase == "Hibernated":
+        yield "Normal", "Hibernated", said
+    elif new.phase == "Waking":
+        yield "Normal", "Waking", said
 
 
 def _said(status: Status, name: str) -> str:

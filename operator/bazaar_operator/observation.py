@@ -186,7 +186,12 @@ class Observation:
 
     @cached_property
     def replicas(self) -> int:
-        """What to send: the wish once the ring is known, otherwise what stands there."""
+        """What to send: the wish once the ring is known, otherwise what stands there.
+
+        A ring that wakes is not known, and begins with all its members.
+        """
+        if self.bazaar.spec.hibernated:
+            return 0
         if self.ring is None and self.statefulset is not None:
             return max(self.statefulset.replicas, self.floor)
         if not self.bazaar.status.history and self.ring is None:

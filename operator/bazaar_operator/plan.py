@@ -90,6 +90,8 @@ def plan(seen: Observation) -> list[Action]:
     status = seen.bazaar.status
     if seen.bazaar.spec.paused or seen.bazaar.deleting or not (status.ring_id and status.image):
         return []
+    if seen.bazaar.spec.hibernated:
+        return [*_objects(seen), *_claims(seen)]  # no replicas; nobody joins, leaves or is updated
     return [*_objects(seen), *_formats(seen), *_labels(seen), *_claims(seen), *_step(seen)]
 
 

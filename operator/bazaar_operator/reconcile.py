@@ -35,7 +35,7 @@ AT_ONCE_S = 0.1
 UNSETTLED_S = 2.0
 STOPS = (StopPod, Resign, DeleteClaim)
 """What is not done on a view that grew old while the API server was slow."""
-SETTLED = frozenset({"Running", "Paused", "Invalid"})
+SETTLED = frozenset({"Running", "Hibernated", "Paused", "Invalid"})
 
 
 class Pass(Struct, frozen=True, kw_only=True):

@@ -74,8 +74,9 @@ def progress(seen: Observation) -> str:
 
 
 def _is_wished(seen: Observation) -> bool:
-    wish = seen.bazaar.spec.storage.recover_from.ring
-    return wish != "" and wish == seen.bazaar.status.ring_id and not seen.bazaar.spec.paused
+    spec, wish = seen.bazaar.spec, seen.bazaar.spec.storage.recover_from.ring
+    rests = spec.paused or spec.hibernated
+    return wish != "" and wish == seen.bazaar.status.ring_id and not rests
 
 
 def _hindrance(seen: Observation) -> str:

@@ -123,6 +123,7 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     update_policy: Literal["Auto", "Supervised"] = "Auto"
     record: bool = True
     drills: bool = False
+    hibernated: bool = False
     paused: bool = False
 
 

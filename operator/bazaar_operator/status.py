@@ -27,6 +27,7 @@ OUTDATED = (
     "the cluster's definition of Bazaars is older than this operator and drops {} of the status:"
     " kubectl apply --server-side -f charts/bazaar/crds/"
 )
+ASLEEP = "no peer runs, and the volumes keep everything; spec.hibernated: false wakes the ring"
 UPDATE_TO = f"{labels.GROUP}/update-to"
 Truth = Literal["True", "False", "Unknown"]
 
@@ -36,11 +37,10 @@ class Phase(Struct, frozen=True):
     next_step: str
 
 
+COMES_UP = "see why pods do not start or volumes are not bound: kubectl describe pod"
 PHASES: dict[str, Phase] = {
     "Pending": Phase(60, "look at the operator's log: it could not build the StatefulSet"),
-    "Starting": Phase(
-        300, "see why pods do not start or volumes are not bound: kubectl describe pod"
-    ),
+    "Starting": Phase(300, COMES_UP),
     "Running": Phase(float("inf"), ""),
     "Scaling": Phase(600, "see in the message what the trader waits for, and start that peer"),
     "Updating": Phase(
@@ -64,6 +64,8 @@ PHASES: dict[str, Phase] = {
         60, "pods are ready, but the operator cannot reach port 8600: look at network policies"
     ),
     "Foreign": Phase(0, ""),
+    "Hibernated": Phase(float("inf"), ""),
+    "Waking": Phase(300, COMES_UP),
     "Paused": Phase(float("inf"), ""),
     "Invalid": Phase(0, "correct the resource; the ring goes on as it was"),
 }
@@ -165,6 +167,9 @@ def _phase(seen: Observation) -> tuple[str, str]:
     foreign = [(pod, peer.found) for pod, peer in heard(seen.pods) if peer.state == "foreign"]
     if bazaar.spec.paused:
         return "Paused", "spec.paused is set: the ring goes on, the operator does nothing"
+    if bazaar.spec.hibernated:
+        left = len(seen.pods)
+        return "Hibernated", f"pods that have yet to end: {left}" if left else ASLEEP
     if foreign and (ring is None or any(pod.ordinal < bazaar.spec.peers for pod, _ in foreign)):
         pod, found = foreign[0]
         return "Foreign", _how_to_adopt(seen, pod.name, found)
@@ -201,7 +206,10 @@ def _without_ring(seen: Observation) -> tuple[str, str]:
     told = f"{len(serving & voters)} of {len(voters)} voters answer"
     if is_majority(serving, voters):
         return "Electing", told
-    return ("Unknown" if is_majority(serving | hidden, voters) else "NoMajority"), told
+    if is_majority(serving | hidden, voters):
+        return "Unknown", told
+    # Only the former phase tells pods that come up after a long sleep from a ring that was lost.
+    return ("Waking" if status.phase in {"Hibernated", "Waking"} else "NoMajority"), told
 
 
 def _with_ring(seen: Observation, ring: Ring) -> tuple[str, str]:
@@ -250,12 +258,15 @@ def _truths(
     yield "Accepted", _truth(not refused), refused
     yield "Available", "True" if trading else unknown, "" if trading else progress
     yield "TraderElected", "True" if somebody else unknown, ""
-    yield "Reconciling", _truth(phase not in {"Running", "Paused", "Foreign"} and not late), ""
-    moving = phase in {"Pending", "Starting", "Scaling", "Updating"}
+    asleep = phase == "Hibernated" and not seen.pods
+    rests = asleep or phase in {"Running", "Paused", "Foreign"}
+    yield "Reconciling", _truth(not (rests or late)), ""
+    moving = phase in {"Pending", "Starting", "Scaling", "Updating", "Waking"}
     told = f"image {seen.image} waits: annotate {UPDATE_TO}={seen.image}" if waits else ""
     yield "Progressing", _truth(moving), progress if moving else told
     if not seen.dropped:  # else it is said in _conditions, with a reason of its own
         missing = seen.ring is None or len(seen.ring.live) < len(seen.ring.members)
+        missing = missing and phase != "Hibernated"
         yield "Degraded", unknown if unknown == "Unknown" else _truth(missing), ""
     step = PHASES[phase].next_step
     yield "Stalled", _truth(late), f"{progress}; {step}".removesuffix("; ") if late else ""

@@ -77,6 +77,35 @@ def _give_up(ring: Ring, former: str, peer: int) -> None:
     ring.kubectl("patch", "bazaar", "shop", "--type=merge", "-p", json.dumps(wish))
 
 
+def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
+    ring = make_ring(peers=3)
+    lot = ring.traded("sell", "salt", 7, "--price", PRICELESS)["lot"]
+    before = ring.status()
+
+    _hibernate(ring, True)
+    until(lambda: not ring.pods(), ring.told)
+    until(lambda: ring.condition("Reconciling")["status"] == "False", ring.told)
+    assert ring.status()["phase"] == "Hibernated"
+    assert len(ring.kubectl("get", "pvc", "-o", "name").split()) == 3
+    _hibernate(ring, False)
+    until(lambda: ring.status()["phase"] != "Hibernated", ring.told)
+    ring.wait("Available")
+    ring.wait_settled()
+
+    after = ring.status()
+    assert after["ringId"] == before["ringId"]
+    assert after["epoch"] > before["epoch"]
+    assert after["members"] == before["members"]
+    assert ring.traded("withdraw", lot, 7)["outcome"] == "withdrawn"
+    events = ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
+    assert "MajorityLost" not in events
+
+
+def _hibernate(ring: Ring, asleep: bool) -> None:
+    wish = json.dumps({"spec": {"hibernated": asleep}})
+    ring.kubectl("patch", "bazaar", ring.name, "--type=merge", "-p", wish)
+
+
 def test_resource_deleted_without_the_operator_leaves_nothing_terminating(
     cluster: Cluster, operator: Release, make_ring: MakeRing
 ) -> None:

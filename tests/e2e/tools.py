@@ -78,7 +78,8 @@ def until(
     """Poll until the condition gives something true, and return that."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        told = what if isinstance(what, str) else what()
-        assert time.monotonic() < end, f"not within {seconds:g} s: {told}"
+        if time.monotonic() > end:
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {seconds:g} s: {told}")
         time.sleep(every)
     return found

@@ -4,7 +4,7 @@
 moment it happens, so that a bug cannot hide behind what the ring mends later:
 
 - It stops a live voter although those left are no majority (a ring of two has none to spare).
-- It wishes for fewer replicas than the highest member + 1.
+- It wishes for fewer replicas than the highest member + 1, but for none of a ring that is to sleep.
 - It has a volume formatted in the place of another one, whose promises are lost then (R14).
 - It deletes the claim of a member.
 - It gives a ring up whose majority runs, seen or unseen, or for a volume that lacks something.
@@ -204,6 +204,9 @@ class World:
 
     def _check_replicas(self, kind: str, plural: str, body: Object) -> None:
         if plural != "statefulsets" or kind == "DELETED":
+            return
+        wish = self.body(body["metadata"]["name"])["spec"]
+        if wish.get("hibernated") and body["spec"]["replicas"] == 0:
             return
         for ring in self._rings():
             if ring.lives and body["spec"]["replicas"] <= max(ring.lives):

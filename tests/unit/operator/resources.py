@@ -67,6 +67,7 @@ EVERYTHING: dict[str, Any] = {
     "updatePolicy": "Supervised",
     "record": False,
     "drills": True,
+    "hibernated": True,
     "paused": True,
 }
 """Every field with another value than its default."""

@@ -50,6 +50,8 @@ SEEN: dict[str, Observation] = {
     "NoMajority": seen(bazaar(), ring_of(2)),
     "Unknown": seen(bazaar(status={"members": MEMBERS}), tuple(pod(i, None) for i in range(3))),
     "Foreign": foreign(),
+    "Hibernated": seen(bazaar(hibernated=True), (), replicas=0),
+    "Waking": seen(bazaar(status={"phase": "Hibernated"}), ring_of(2)),
     "Paused": healthy(paused=True),
 }
 
@@ -73,7 +75,7 @@ def test_who_is_late_is_stalled_and_told_what_to_do(phase: str) -> None:
 
     stalled = {c.type: c for c in late.conditions}["Stalled"]
 
-    assert (stalled.status == "True") == (phase not in {"Running", "Paused"})
+    assert (stalled.status == "True") == (phase not in {"Running", "Hibernated", "Paused"})
     assert bool(stalled.message) == (stalled.status == "True")
     early = derive(at(told, max(0, deadline - 1), first))
     expected = "True" if phase == "Foreign" else "False"
