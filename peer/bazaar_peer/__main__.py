@@ -14,11 +14,17 @@ def end_if_first() -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 
-def main() -> None:
+def kubectl_plugin() -> None:
+    """Run as `kubectl bazaar`: the ring is the Bazaar `bazaar` of the present namespace."""
+    os.environ.setdefault("BAZAAR_URL", "kube:bazaar")
+    main("kubectl bazaar")
+
+
+def main(program: str = "bazaar") -> None:
     end_if_first()
     from bazaar_peer.command.app import main as run  # noqa: PLC0415 - takes most of a second
 
-    run()
+    run(program)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tests.e2e.cluster import IMAGE, NAME, ROOT, Cluster
 from tests.e2e.conftest import MakeRing
 from tests.e2e.release import Release
 from tests.e2e.ring import Ring
-from tests.e2e.tools import attempt, run, until
+from tests.e2e.tools import OWN_PATH, attempt, run, until
 
 README = (ROOT / "README.md").read_text()
 MADE_ALREADY = ("make image", "kind create cluster --name bazaar --config k8s/kind.yaml")
@@ -23,15 +23,17 @@ def test_the_readme_s_own_commands_are_all_that_a_user_needs(
     assert tuple(commands[:2]) == MADE_ALREADY
     run("docker", "tag", IMAGE, "bazaar:dev")
     home = Release(cluster, "default", "bazaar")
+    env = cluster.env | {"PATH": OWN_PATH}
     with operator.absent():
         try:
-            said = [
-                run(*words.split(), seconds=240, env=cluster.env, folder=ROOT)
+            said = {
+                words: run(*words.split(), seconds=240, env=env, folder=ROOT)
                 for words in (c.replace("--name bazaar", f"--name {NAME}") for c in commands[2:])
-            ]
-            name, peers, _, trader, *_ = said[-1].splitlines()[1].split()
+            }
+            name, peers, _, trader, *_ = said["kubectl get bz"].splitlines()[1].split()
             assert (name, peers) == ("bazaar", "6")
             assert trader.startswith("bazaar-"), "available: a majority has a trader"
+            assert "filled" in said["bazaar buy salt 3 --url kube:default/bazaar"]
             ring = Ring(cluster, "default", "bazaar")
             until(lambda: ring.status().get("ready") == 6, "the others are ready, too", 60)
         finally:

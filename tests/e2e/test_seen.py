@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import MakeRing
 from tests.e2e.ring import Ring
-from tests.e2e.tools import attempt, until
+from tests.e2e.tools import OWN_PATH, attempt, run, until
 
 BAZAAR = (sys.executable, "-m", "bazaar_peer")
 
@@ -63,8 +63,13 @@ def entries(url: str, wanted: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_page_outlives_the_pods_that_it_talks_to(cluster: Cluster, make_ring: MakeRing) -> None:
+def test_page_and_plugin_outlive_the_pods_that_they_talk_to(
+    cluster: Cluster, make_ring: MakeRing
+) -> None:
     ring = make_ring(peers=3)
+    where = {"BAZAAR_URL": f"kube:{ring.namespace}/shop", "PATH": OWN_PATH}
+    plugin = partial(run, "kubectl", "bazaar", env=cluster.env | where)
+    assert "3 of 3 vote" in plugin("top", "--duration", 3)
     with page(cluster, ring.namespace) as url:
         assert b"<title>Bazaar</title>" in get(url)
         assert {one["peer"] for one in entries(url, "reign_begun")} <= {0, 1, 2}
@@ -75,7 +80,10 @@ def test_page_outlives_the_pods_that_it_talks_to(cluster: Cluster, make_ring: Ma
             ring.kubectl("delete", "pod", pod, "--now")
             # A pod that goes ends its stream; a page comes again, and hears another's.
             until(partial(entries, url, "key"), f"a story without {pod}")
+            assert json.loads(plugin("sell", "silk", 1, "--price", 1, "--json"))["lot"]
             ring.wait_settled()
+    told = json.loads(plugin("ring", "--json"))["peers"]
+    assert [peer["suspected"] for peer in told] == [False] * 3
 
 
 def drill_twice(cluster: Cluster, ring: Ring, report: Path, *kind: object) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 NEEDED = ("docker", "kind", "kubectl", "helm")
+OWN_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+"""With the programs that `make` has put beside Python: bazaar, and kubectl's plugin."""
 T = TypeVar("T")
 
 

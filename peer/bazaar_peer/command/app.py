@@ -25,6 +25,7 @@ from bazaar_peer.command import (
 )
 from bazaar_peer.command.drill import options as drilled
 from bazaar_peer.command.options import URL, Data, Json, NoRecord, Peers, Record, Url, fail, show
+from bazaar_peer.command.reach import at
 
 app = typer.Typer(
     name="bazaar",
@@ -93,7 +94,7 @@ def up(
 def ask(method: str, url: str, path: str, body: object = None, **headers: str) -> dict[str, object]:
     """Ask a peer; end the program with a plain sentence if it does not answer as wanted."""
     try:
-        return asyncio.run(client.call(method, url, path, body, headers))
+        return at(url, lambda address: client.call(method, address, path, body, headers))
     except client.CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong
 
@@ -130,17 +131,23 @@ def scale(
     show(found, as_json, views.ring)
 
 
-@app.command(epilog="Example:  bazaar ring --url http://127.0.0.1:8603 --json")
+@app.command(
+    epilog="Examples:  bazaar ring --url http://127.0.0.1:8603 --json  ·  "
+    "bazaar ring --url kube:shop/bazaar"
+)
 def ring(url: Url = URL, as_json: Json = False) -> None:
     """Show the ring: members, trader, epoch, clocks, applied indexes."""
     try:
-        found = asyncio.run(client.ring(url))
+        found = at(url, client.ring)
     except client.CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong
     show(found, as_json, views.ring)
 
 
-@app.command(epilog="Example:  bazaar buy salt 3 --url http://127.0.0.1:8600")
+@app.command(
+    epilog="Examples:  bazaar buy salt 3 --url http://127.0.0.1:8600  ·  "
+    "bazaar buy salt 3 --url kube:shop/bazaar"
+)
 def buy(
     item: str,
     quantity: int,
@@ -183,7 +190,10 @@ def withdraw(
     show(found, as_json, views.outcome)
 
 
-@app.command(epilog="Examples:  bazaar top  ·  bazaar top --url http://127.0.0.1:8603")
+@app.command(
+    epilog="Examples:  bazaar top  ·  bazaar top --url http://127.0.0.1:8603  ·  "
+    "bazaar top --url kube:shop/bazaar"
+)
 def top(
     url: Url = URL,
     duration: Annotated[
@@ -196,9 +206,12 @@ def top(
     """
     from bazaar_peer.command.top import screen  # noqa: PLC0415 - only this command needs it
 
-    with contextlib.suppress(KeyboardInterrupt):
-        if not asyncio.run(screen.run(url, duration)):
-            raise typer.Exit(1)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            if not at(url, lambda address: screen.run(address, duration)):
+                raise typer.Exit(1)
+    except client.CallError as wrong:
+        raise fail(str(wrong), wrong.exit_code) from wrong
 
 
 @app.command()
@@ -281,6 +294,6 @@ app.command(epilog=reports.BENCH_EXAMPLES)(reports.bench)
 app.command(epilog=reports.REPORT_EXAMPLES)(reports.report)
 
 
-def main() -> None:
+def main(program: str) -> None:
     """Run the command line; misuse exits with 2, failure with 1."""
-    app()
+    app(prog_name=program)

@@ -11,7 +11,13 @@ import typer
 
 from bazaar_peer.command import views
 
-Url = Annotated[str, typer.Option(help="Any peer of the ring.", envvar="BAZAAR_URL")]
+Url = Annotated[
+    str,
+    typer.Option(
+        help="Any peer of the ring; in a cluster the ring: kube:NAME or kube:NAMESPACE/NAME.",
+        envvar="BAZAAR_URL",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Record = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a story, for `bazaar watch FILE`.")

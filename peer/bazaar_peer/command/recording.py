@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from bazaar_peer.command import client
 from bazaar_peer.command.options import URL, Url, fail
+from bazaar_peer.command.reach import at
 from bazaar_peer.record.collect import Ask, Story, collect
 from bazaar_peer.record.entries import BadRecordError
 from bazaar_peer.runtime.answers import body_within
@@ -89,7 +89,7 @@ def record(
     from bazaar_peer.record.story import write_story  # noqa: PLC0415 - only this command needs it
 
     try:
-        story = asyncio.run(collected(url, last))
+        story = at(url, lambda address: collected(address, last))
         count = write_story(file, story.header, story.entries)
     except client.CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong

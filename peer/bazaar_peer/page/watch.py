@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -48,8 +49,9 @@ def _event(kind: str, told: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), told)
 
 
-async def serve(app: web.Application, port: int, tell: Callable[[str], None]) -> None:
-    """Serve on this machine until cancelled; `tell` hears the address once it answers.
+@asynccontextmanager
+async def serving(app: web.Application, port: int) -> AsyncIterator[str]:
+    """Serve on this machine meanwhile; yields the address.
 
     Raises:
         OSError: the port is taken.
@@ -57,9 +59,18 @@ async def serve(app: web.Application, port: int, tell: Callable[[str], None]) ->
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, port)
-        await site.start()
-        tell(f"http://{HOST}:{runner.addresses[0][1]}/")
-        await asyncio.Event().wait()
+        await web.TCPSite(runner, HOST, port).start()
+        yield f"http://{HOST}:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()
+
+
+async def serve(app: web.Application, port: int, tell: Callable[[str], None]) -> None:
+    """Serve on this machine until cancelled; `tell` hears the address once it answers.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    async with serving(app, port) as address:
+        tell(address)
+        await asyncio.Event().wait()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -11,7 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bazaar_peer.page.cluster import LOOK_S, Forwarder, Pods, make_app
+from bazaar_peer.page.cluster import make_app
+from bazaar_peer.page.forwarder import LOOK_S, Pods
 from bazaar_peer.page.kubectl import Kubectl
 
 
@@ -46,8 +48,11 @@ def cluster() -> Cluster:
     return found
 
 
-@pytest.fixture
-async def page(cluster: Cluster) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+@contextlib.asynccontextmanager
+async def served(
+    cluster: Cluster, make: Callable[[aiohttp.ClientSession, Pods], web.Application]
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """Serve what is made of the cluster's pods."""
     app = web.Application()
     pods = "/api/v1/namespaces/shops/pods"
     app.router.add_get(pods, cluster.pods)
@@ -56,8 +61,14 @@ async def page(cluster: Cluster) -> AsyncIterator[tuple[str, aiohttp.ClientSessi
     async with TestServer(app) as api, aiohttp.ClientSession() as http:
         kubectl.url = str(api.make_url("")).rstrip("/")
         known = Pods(http, kubectl, "shops", "shop", clock=lambda: cluster.now)
-        async with TestServer(make_app(Forwarder(http, known))) as here:
+        async with TestServer(make(http, known)) as here:
             yield str(here.make_url("")).rstrip("/"), http
+
+
+@pytest.fixture
+async def page(cluster: Cluster) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    async with served(cluster, make_app) as found:
+        yield found
 
 
 async def status_of(page: tuple[str, aiohttp.ClientSession], path: str = "/v1/stock") -> int:
@@ -65,7 +76,7 @@ async def status_of(page: tuple[str, aiohttp.ClientSession], path: str = "/v1/st
     async with http.get(url + path) as answer:
         if answer.status != 200:
             assert answer.content_type == "application/problem+json"
-            assert "the cluster refuses: the server is going down" in await answer.text()
+            assert "the cluster refuses: 500 the server is going down" in await answer.text()
         return answer.status
 
 

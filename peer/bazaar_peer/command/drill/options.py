@@ -11,8 +11,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bazaar_peer.command.client import CallError
 from bazaar_peer.command.drill.plan import URL, DrillError, Kind, MisuseError, Options
 from bazaar_peer.command.options import Json, fail
+from bazaar_peer.command.reach import SCHEME, ring_named
 
 EXAMPLES = (
     "Examples:  bazaar drill crash --times 20  ·  bazaar drill pause --seconds 2 --peer follower  ·"
@@ -30,7 +32,10 @@ class Victim(Enum):
 
 Url = Annotated[
     str | None,
-    typer.Option(help=f"Any peer of a ring on this machine. Default: {URL}", envvar="BAZAAR_URL"),
+    typer.Option(
+        help=f"Any peer of a ring on this machine, or kube:NAMESPACE/NAME. Default: {URL}",
+        envvar="BAZAAR_URL",
+    ),
 ]
 Limit = Annotated[
     float | None, typer.Option(metavar="MS", help="End with 1 if there was no trader longer.")
@@ -68,6 +73,9 @@ def drill(
     cut take spec.drills of the Bazaar. Whether the trader handed over is told of each. Ends with 1
     if an order is lost, doubled or failed, or an interregnum was too long.
     """
+    if url is not None and url.startswith(SCHEME):
+        namespace, name = (namespace, name) if name else _named(url)
+        url = None
     if name and url is not None:
         raise fail("name a ring by --url (or BAZAAR_URL) or by --name, not by both", 2)
     options = Options(
@@ -87,6 +95,13 @@ def drill(
         command=shlex.join(["bazaar", *sys.argv[1:]]),
     )
     _carry_out(options, as_json=as_json)
+
+
+def _named(url: str) -> tuple[str, str]:
+    try:
+        return ring_named(url)
+    except CallError as wrong:
+        raise fail(str(wrong), wrong.exit_code) from wrong
 
 
 def _carry_out(options: Options, *, as_json: bool) -> NoReturn:
