@@ -105,7 +105,7 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
     here = ("kubectl", "-n", name, "delete", "--all")
     for kind in ("bazaars", "statefulsets"):
         attempt(*here, kind, "--cascade=orphan", env=cluster.env)
-    attempt(*here, "pods", "--grace-period=1", env=cluster.env)
+    attempt(*here, "pods", "--grace-period=1", "--wait=false", env=cluster.env)
     attempt("kubectl", "delete", "namespace", name, "--wait=false", env=cluster.env)
 
 

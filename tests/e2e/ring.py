@@ -190,10 +190,14 @@ class Ring:
 
         return until(later, f"a trader of an epoch after {after}; {self.told()}", seconds)
 
-    def renew(self, pod: str) -> None:
-        """Have a pod made anew: one that crashed again would be started later and later."""
-        self.kubectl("delete", "pod", pod)
-        self.wait_settled()
+    def fresh_seat(self) -> Seat:
+        """Return the trader's seat in a pod that has not crashed yet.
+
+        One that crashes again is started later each time: it is made anew first.
+        """
+        while _restarts(self.pod((seat := self.seat()).ordinal)):
+            self.kubectl("delete", "pod", seat.pod)
+        return seat
 
     def pod_made_anew(self, seat: Seat) -> bool:
         """Tell whether another pod has the name of the one where the trader sat."""
@@ -239,6 +243,10 @@ def _is_ready(pod: Any) -> bool:
     if pod.metadata.deletion_timestamp is not None:
         return False
     return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or [])
+
+
+def _restarts(pod: Any) -> int:
+    return sum(one.restart_count for one in pod.status.container_statuses or [])
 
 
 def now() -> float:

@@ -19,11 +19,10 @@ API_STOPPED_S, API_STOPPED_LONG_S = 15, 60
 
 def crash(ring: Ring, drills: Drills) -> None:
     """Kill the trader's process on its node: a forced deletion would still send SIGTERM."""
-    seat = ring.seat()
+    seat = ring.fresh_seat()
     with drills.one():
         seat.node.kill(seat.pid)
         ring.wait_reign(seat.epoch)
-    ring.renew(seat.pod)
 
 
 def test_graceful_deletion_fails_no_request(make_ring: MakeRing, figures: Figures) -> None:
@@ -83,8 +82,7 @@ def test_crash_without_the_api_server(
     bound = CRASH_GAP_MS
     with drilling(ring, figures, "crash, no API server", gap_p99_ms=bound) as drills:
         for number in drills.rounds():
-            seat = ring.seat()
+            seat = ring.fresh_seat()
             with drills.one(), cluster.control_plane.api_stopped():
                 seat.node.kill(seat.pid)
                 drills.idle(API_STOPPED_S if number % 10 else API_STOPPED_LONG_S)
-            ring.renew(seat.pod)

@@ -149,7 +149,8 @@ class Forwarder:
                     timeout=aiohttp.ClientTimeout(total=limit),
                 ) as found:  # fmt: skip
                     if _is_peers(found):
-                        self._pods.answered(url)
+                        if len(urls) > 1:  # else nobody was chosen
+                            self._pods.answered(url)
                         return await self._handed_on(request, path, found)
                     passed_on = found.status >= 500
                     why = await _words(found)
@@ -194,7 +195,8 @@ class Forwarder:
                     if (found.status, found.content_type) != (200, "text/event-stream"):
                         why = await _words(found)
                         continue
-                    self._pods.answered(url)
+                    if len(urls) > 1:
+                        self._pods.answered(url)
                     await response.prepare(request)
                     async for chunk in found.content.iter_any():
                         await response.write(chunk)
