@@ -36,6 +36,7 @@ TRADER = f"{GROUP}/trader"
 
 SETTINGS_HASH = f"{GROUP}/settings-hash"
 CRD_VERSION = f"{GROUP}/crd-version"
+UPDATE_TO = f"{GROUP}/update-to"
 DELETION_PROTECTION = f"{GROUP}/deletion-protection"
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"

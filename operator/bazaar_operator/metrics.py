@@ -21,7 +21,7 @@ from prometheus_client import (
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from bazaar_operator import labels, manifests
-from bazaar_operator.status import PHASES
+from bazaar_operator.phases import PHASES
 
 PREFIX = "bazaar_operator"
 RESULTS = ("ok", "requeue", "error")

@@ -228,6 +228,15 @@ class Observation:
             if found and pod.revision != found.revision and pod.ordinal < found.replicas
         )
 
+    @property
+    def peers_image(self) -> str:
+        """The operator's image, once the policy lets it in; rings are updated one by one."""
+        status, spec = self.bazaar.status, self.bazaar.spec
+        if not status.image or self.bazaar.annotations.get(labels.UPDATE_TO) == self.image:
+            return self.image
+        may = spec.update_policy == "Auto" and self.turn and not spec.paused
+        return self.image if may else status.image
+
     def caught_up(self, pod: Pod) -> bool:
         return self.ring is not None and pod.ordinal in self.ring.live
 

@@ -27,7 +27,7 @@ from bazaar_operator.observe import look_at, observe
 from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.plan import Apply, DeleteClaim, Resign, StopPod, plan
 from bazaar_operator.spec import Bazaar, InvalidSpec, Status, parse
-from bazaar_operator.status import derive, image, invalid
+from bazaar_operator.status import derive, invalid
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class Reconciler:
             again = again or changed
             if changed and isinstance(action, Apply) and action.manifest["kind"] == "StatefulSet":
                 break  # what was seen of revisions is no longer true
-        unsettled = status.phase not in SETTLED or image(seen) != seen.image
+        unsettled = status.phase not in SETTLED or seen.peers_image != seen.image
         pause = AT_ONCE_S if again else UNSETTLED_S if unsettled else RESYNC_S
         return Pass(again_s=pause, pods=seen.pods)
 

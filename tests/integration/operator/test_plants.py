@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bazaar_operator import act, observation, plan, status
+from bazaar_operator import act, observation, plan
 from bazaar_operator.observation import Observation, Pod, Ring
 from bazaar_operator.peers import PeerError
+from bazaar_operator.phases import phase_of
 from tests.integration.operator.test_faults import (
     Story,
     beginning,
@@ -130,13 +131,12 @@ async def test_a_write_that_nobody_repeats_is_seen(monkeypatch: pytest.MonkeyPat
 
 async def test_a_latched_phase_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Phases are derived anew; one that is kept would lie for ever (cnpg#4022)."""
-    derived = status._phase
 
     def latched(seen: Observation) -> tuple[str, str]:
         former = seen.bazaar.status.phase
-        return (former, "") if former == "Scaling" else derived(seen)
+        return (former, "") if former == "Scaling" else phase_of(seen)
 
-    monkeypatch.setattr(status, "_phase", latched)
+    monkeypatch.setattr("bazaar_operator.status.phase_of", latched)
 
     world = await play(grow)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bazaar_operator import reconcile
+from bazaar_operator.labels import UPDATE_TO
 from bazaar_operator.observation import Observation
 from bazaar_operator.plan import Action, StopPod, plan
-from bazaar_operator.status import UPDATE_TO
 from tests.integration.operator.store import Key
 from tests.integration.operator.world import BROKEN, IMAGE, SPACE, Operator, World
 

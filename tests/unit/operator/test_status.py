@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,8 +9,9 @@ import pytest
 
 from bazaar_operator.news import news
 from bazaar_operator.observation import Observation, Pod
+from bazaar_operator.phases import PHASES
 from bazaar_operator.spec import Condition, Status
-from bazaar_operator.status import PHASES, derive
+from bazaar_operator.status import derive
 from tests.unit.operator.test_plan import IMAGE, RING, bazaar, healthy, member, pod, seen, view
 
 MEMBERS = tuple(member(i) for i in range(3))
@@ -164,14 +163,3 @@ def test_news_is_told_once_and_with_stable_reasons() -> None:
         "VolumeAdmitted", "VolumeAdmitted", "Running",
     ]  # fmt: skip
     assert news(msgspec.structs.replace(of, status=new), new) == []
-
-
-def test_the_page_lists_every_phase_with_its_deadline() -> None:
-    page = (Path(__file__).parents[3] / "docs/kubernetes.md").read_text()
-    words = {0.0: "at once", float("inf"): "never"}
-
-    rows = dict(re.findall(r"^\| `([A-Z]\w+)` \|[^|]*\| ([^|]+) \|$", page, re.MULTILINE))
-
-    assert rows == {
-        name: words.get(p.deadline_s, f"{p.deadline_s:g} s") for name, p in PHASES.items()
-    }
