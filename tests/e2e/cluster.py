@@ -89,6 +89,8 @@ def make(kubeconfig: Path) -> Cluster:
         build_image()
     run("kind", "load", "docker-image", IMAGE, "--name", NAME, seconds=600)
     found = Cluster(kubeconfig)
+    # kind waits for the control plane alone; a ring made before the others lies on one node, whole.
+    found.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=180s", seconds=200)
     for node in found.nodes:
         node.keep_logs()
     return found
