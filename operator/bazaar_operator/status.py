@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from bazaar_operator import labels, recovery
-from bazaar_operator.observation import Observation, heard
+from bazaar_operator.observation import Observation, Pod, heard
 from bazaar_operator.phases import PHASES, phase_of
 from bazaar_operator.spec import Bazaar, Condition, Status
 
@@ -42,11 +42,20 @@ def derive(seen: Observation) -> Status:
         members=members,
         replicas=len(members),
         selector=labels.selector_text(bazaar.name),
-        ready=sum(pod.ready and not pod.leaving for pod in seen.pods),
+        ready=sum(_is_ready(pod, heard_of=ring is not None) for pod in seen.pods),
         trader=ring.trader.name if ring else "",
         epoch=max(status.epoch, 0 if recovery.is_due(seen) else seen.epoch),
         conditions=_conditions(seen, phase, progress),
     )
+
+
+def _is_ready(pod: Pod, *, heard_of: bool) -> bool:
+    """Whether it takes requests: by the kubelet, and by itself where the ring can be heard.
+
+    The kubelet of a node that stands still says so for 40 s more.
+    """
+    says = pod.peer is not None and pod.peer.ready
+    return pod.ready and not pod.leaving and (says or not heard_of)
 
 
 def invalid(bazaar: Bazaar, why: str, now: float) -> Status:

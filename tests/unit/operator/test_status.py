@@ -81,6 +81,13 @@ def test_who_is_late_is_stalled_and_told_what_to_do(phase: str) -> None:
     assert {c.type: c.status for c in early.conditions}["Stalled"] == expected
 
 
+def test_peer_that_stands_still_is_not_ready_whatever_its_kubelet_says() -> None:
+    told = seen(bazaar(), (*ring_of(1, 2), pod(0, None)))
+
+    assert (derive(told).phase, derive(told).ready) == ("Degraded", 2)
+    assert derive(SEEN["Unknown"]).ready == 3, "nobody can be heard: what the kubelets say stands"
+
+
 def test_progress_sets_the_clock_back() -> None:
     first = derive(SEEN["Degraded"])
     better = seen(bazaar(), ring_of(1, 2, 0), replicas=3)
