@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ from bazaar_peer.command.client import CallError
 
 T = TypeVar("T")
 SCHEME = "kube:"
+RING = re.compile(r"kube:(?:(?P<space>[a-z0-9][-a-z0-9]{0,62})/)?(?P<name>[a-z][-a-z0-9]{0,39})")
+NO_RING = "{} names no ring: write kube:NAME, or kube:NAMESPACE/NAME"
 MISUSED = 400
 
 
@@ -25,31 +28,25 @@ def at(url: str, do: Callable[[str], Awaitable[T]]) -> T:
 async def _at(url: str, do: Callable[[str], Awaitable[T]]) -> T:
     if not url.startswith(SCHEME):
         return await do(url)
-    from bazaar_peer.page.gateway import reached, ring_of  # noqa: PLC0415 - takes a while
+    namespace, name = await named(url)
+    from bazaar_peer.page.gateway import reached  # noqa: PLC0415 - takes a while
     from bazaar_peer.page.kubectl import ClusterError  # noqa: PLC0415
 
     try:
-        ring_of(url)
-    except ValueError as wrong:
-        raise CallError(str(wrong), MISUSED) from wrong
-    try:
-        async with reached(url) as address:
+        async with reached(namespace, name) as address:
             return await do(address)
     except ClusterError as wrong:
         raise CallError(str(wrong)) from wrong
 
 
-def ring_named(url: str) -> tuple[str, str]:
-    """Return namespace and name of a ring in a cluster.
+async def named(url: str) -> tuple[str, str]:
+    """Return namespace and name of a ring in a cluster; without a namespace it is the present one.
 
     Raises:
         CallError: the url names none.
     """
-    from bazaar_peer.page.gateway import namespace_of, ring_of  # noqa: PLC0415 - takes a while
+    if (found := RING.fullmatch(url)) is None:
+        raise CallError(NO_RING.format(url), MISUSED)
+    from bazaar_peer.page.kubectl import namespace_of  # noqa: PLC0415 - takes a while
 
-    try:
-        found = ring_of(url)
-    except ValueError as wrong:
-        raise CallError(str(wrong), MISUSED) from wrong
-    assert found is not None
-    return found[0] or asyncio.run(namespace_of()), found[1]
+    return found["space"] or await namespace_of(), found["name"]

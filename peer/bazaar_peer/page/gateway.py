@@ -1,4 +1,4 @@
-"""A ring in a cluster as if it ran here: `kube:NAMESPACE/NAME` in the place of an address.
+"""A ring in a cluster as if it ran here: an address on this machine that leads to its pods.
 
 While a command runs, a small server on this machine leads to the ring's pods (forwarder.py): at its
 root to whichever answers, at /peers/3 to the pod of peer 3, which is what `/v1/ring` calls that
@@ -8,10 +8,7 @@ browser is refused.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -24,53 +21,18 @@ from bazaar_peer.page.kubectl import kubectl_proxy
 from bazaar_peer.page.pages import Handler
 from bazaar_peer.page.watch import local
 
-SCHEME: Final = "kube:"
-RING = re.compile(r"kube:(?:(?P<space>[a-z0-9][-a-z0-9]{0,62})/)?(?P<name>[a-z][-a-z0-9]{0,39})")
 LOOK_S: Final = 5.0
 LIMITS_S: Final = 15.0, 70.0
 """A reading may wait for its place in the journal, a command for the longest of deadlines."""
-NO_RING: Final = "{} names no ring: write kube:NAME, or kube:NAMESPACE/NAME"
-
-
-def ring_of(url: str) -> tuple[str, str] | None:
-    """Return namespace (empty: the present one) and name of a ring in a cluster; None: an address.
-
-    Raises:
-        ValueError: it begins like one, and is none.
-    """
-    if not url.startswith(SCHEME):
-        return None
-    if (found := RING.fullmatch(url)) is None:
-        raise ValueError(NO_RING.format(url))
-    return found["space"] or "", found["name"]
-
-
-async def namespace_of() -> str:
-    """Return the namespace of the kubeconfig's present context."""
-    program = shutil.which("kubectl")
-    if program is None:
-        return "default"  # what reaches the cluster will say that it is missing
-    asking = await asyncio.create_subprocess_exec(
-        program, "config", "view", "--minify", "--output=jsonpath={..namespace}",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    told, _ = await asking.communicate()
-    return told.decode(errors="replace").strip() or "default"
 
 
 @contextlib.asynccontextmanager
-async def reached(url: str) -> AsyncIterator[str]:
+async def reached(namespace: str, name: str) -> AsyncIterator[str]:
     """Yield an address by which the ring is reached meanwhile.
 
     Raises:
-        ClusterError: the ring in a cluster cannot be reached.
-        ValueError: it begins with `kube:` and names no ring.
+        ClusterError: it cannot be reached.
     """
-    if (ring := ring_of(url)) is None:
-        yield url
-        return
-    namespace, name = ring[0] or await namespace_of(), ring[1]
     async with (
         kubectl_proxy(namespace, "") as kubectl,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_S)) as http,

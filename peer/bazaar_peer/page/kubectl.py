@@ -83,3 +83,17 @@ async def kubectl_proxy(namespace: str, context: str) -> AsyncIterator[Kubectl]:
             process.terminate()
             await process.wait()
         listening.cancel()
+
+
+async def namespace_of() -> str:
+    """Return the namespace of the kubeconfig's present context."""
+    program = shutil.which("kubectl")
+    if program is None:
+        return "default"  # what reaches the cluster will say that it is missing
+    asking = await asyncio.create_subprocess_exec(
+        program, "config", "view", "--minify", "--output=jsonpath={..namespace}",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    told, _ = await asking.communicate()
+    return told.decode(errors="replace").strip() or "default"

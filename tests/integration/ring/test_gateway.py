@@ -36,7 +36,7 @@ def rig(start: StartRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ri
 
 @pytest.fixture
 async def gateway(rig: Ring) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    async with reached(URL) as address, aiohttp.ClientSession() as http:
+    async with reached("shops", "shop") as address, aiohttp.ClientSession() as http:
         yield address, http
 
 

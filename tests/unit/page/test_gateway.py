@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from bazaar_peer.page.gateway import make_app, ring_of
+from bazaar_peer.page.gateway import make_app
 from tests.unit.page.test_cluster import Cluster, served
 
 
@@ -32,12 +32,3 @@ async def test_it_leads_to_peers_and_serves_no_page_in_a_browser(
         http.get(URL(url + path, encoded=True), headers=headers) as answer,
     ):
         assert answer.status == status
-
-
-def test_rings_are_named_as_kubernetes_names_them() -> None:
-    assert ring_of("kube:shop") == ("", "shop")
-    assert ring_of("kube:a-1/shop-2") == ("a-1", "shop-2")
-    assert ring_of("http://127.0.0.1:8600") is None
-    for wrong in ("kube:", "kube:/shop", "kube:a/", "kube:Shop", "kube:a/b?c", "kube:../shop"):
-        with pytest.raises(ValueError, match="names no ring"):
-            ring_of(wrong)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shlex
 import sys
 import time
@@ -14,7 +16,7 @@ import typer
 from bazaar_peer.command.client import CallError
 from bazaar_peer.command.drill.plan import URL, DrillError, Kind, MisuseError, Options
 from bazaar_peer.command.options import Json, fail
-from bazaar_peer.command.reach import SCHEME, ring_named
+from bazaar_peer.command.reach import SCHEME, named
 
 EXAMPLES = (
     "Examples:  bazaar drill crash --times 20  ·  bazaar drill pause --seconds 2 --peer follower  ·"
@@ -73,9 +75,10 @@ def drill(
     cut take spec.drills of the Bazaar. Whether the trader handed over is told of each. Ends with 1
     if an order is lost, doubled or failed, or an interregnum was too long.
     """
-    if url is not None and url.startswith(SCHEME):
-        namespace, name = (namespace, name) if name else _named(url)
-        url = None
+    if url is not None and url.startswith(SCHEME) and not name:
+        (namespace, name), url = _named(url), None
+    elif name and url == os.environ.get("BAZAAR_URL", "") and url.startswith(SCHEME):
+        url = None  # where rings are, and not which one is meant
     if name and url is not None:
         raise fail("name a ring by --url (or BAZAAR_URL) or by --name, not by both", 2)
     options = Options(
@@ -99,7 +102,7 @@ def drill(
 
 def _named(url: str) -> tuple[str, str]:
     try:
-        return ring_named(url)
+        return asyncio.run(named(url))
     except CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong
 
