@@ -127,3 +127,22 @@ def test_what_names_no_ring_is_refused(command: tuple[str, ...]) -> None:
 
     assert done.returncode == 2
     assert "kube:a/b/c names no ring: write kube:NAME, or kube:NAMESPACE/NAME" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--name", "shop"), "no kubeconfig"),
+        ((), "no kubeconfig"),
+        (("--name", "shop", "--url", "kube:a/c"), "not by both"),
+    ],
+)
+def test_drill_finds_it_too_and_a_name_goes_before_what_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    monkeypatch.setenv("BAZAAR_URL", "kube:a/b")
+
+    done = bazaar("drill", "crash", "--no-report", *words)
+
+    assert said in done.stderr, done
