@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from bazaar_operator.observation import Observation
-from tests.integration.operator.test_faults import Blow, Killed, gist
+from tests.integration.operator.test_faults import (
+    STORIES,
+    Blow,
+    Killed,
+    Story,
+    beginning,
+    gist,
+    play,
+)
 from tests.integration.operator.test_scale import claims, running
 from tests.integration.operator.world import Operator, World
 
@@ -137,3 +145,25 @@ async def test_a_kill_at_any_write_changes_nothing_in_the_end(wakes: bool) -> No
 
             world.check()
             assert gist(world) == wished, f"killed at write {at}, late: {late}"
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_ring_put_to_sleep_in_the_middle_of_anything_comes_to_the_same_end(
+    story: Story,
+) -> None:
+    wished = gist(await play(story))
+
+    for rounds in range(1, 20, 2):
+        world = await beginning(story)
+        operator = Operator(world)
+        for _ in range(rounds):
+            await operator.once()
+            world.tick()
+        world.wish(hibernated=True)
+        await operator.settle()
+        assert (world.status["phase"], world.store.all("pods")) == ("Hibernated", [])
+        world.wish(hibernated=False)
+        await Operator(world).settle()
+
+        world.check()
+        assert gist(world) == wished, f"{story.__name__} asleep after {rounds} rounds"
