@@ -60,8 +60,7 @@ def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRi
     assert status["formerRingIds"] == [former]
     assert status["recoveredFrom"] == {"ring": former, "peer": named}
     assert ring.condition("Accepted")["status"] == "True"
-    events = ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
-    assert events.count("RingRecovered") == 1
+    assert _events(ring).count("RingRecovered") == 1
     assert ring.traded("withdraw", lot, 7)["outcome"] == "withdrawn"
     load = Load(ring.cluster, ring.namespace, ring.name)
     load.start()
@@ -80,7 +79,8 @@ def _give_up(ring: Ring, former: str, peer: int) -> None:
 def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
     ring = make_ring(peers=3)
     lot = ring.traded("sell", "salt", 7, "--price", PRICELESS)["lot"]
-    before = ring.status()
+    until(lambda: len(ring.status()["members"]) == 3, ring.told)
+    before, lost = ring.status(), _events(ring).count("MajorityLost")
 
     _hibernate(ring, True)
     until(lambda: not ring.pods(), ring.told)
@@ -97,8 +97,12 @@ def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
     assert after["epoch"] > before["epoch"]
     assert after["members"] == before["members"]
     assert ring.traded("withdraw", lot, 7)["outcome"] == "withdrawn"
-    events = ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
-    assert "MajorityLost" not in events
+    assert _events(ring).count("MajorityLost") == lost
+    assert {"Hibernated", "Waking"} <= set(_events(ring))
+
+
+def _events(ring: Ring) -> list[str]:
+    return ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
 
 
 def _hibernate(ring: Ring, asleep: bool) -> None:
