@@ -63,48 +63,16 @@ def test_everything_that_one_does_with_a_ring_is_done_in_a_cluster(
     assert [peer["suspected"] for peer in ring["peers"]] == [False] * 3
     assert len({peer["pid"] for peer in ring["peers"]}) == 3, "each was asked itself"
 
+    _as_a_plugin()
     watched = bazaar("top", "--duration", 2)
     assert (watched.returncode, "3 of 3 vote" in watched.stdout) == (0, True), watched
     recorded = bazaar("record", tmp_path / "ring.story")
     assert (recorded.returncode, "did not answer" in recorded.stdout) == (0, False), recorded
 
 
-async def test_whichever_pod_dies_the_next_one_answers(
-    rig: Ring, gateway: tuple[str, aiohttp.ClientSession]
-) -> None:
-    url, http = gateway
-    async with http.get(f"{url}/v1/ring") as answer:
-        peers = (await answer.json())["peers"]
-    assert [row["url"] for row in peers] == [f"{url}/peers/{number}" for number in range(3)]
+def _as_a_plugin() -> None:
+    """`kubectl bazaar` finds the ring of the present namespace."""
 
-    kill(int((rig.own(0) or {})["pid"]), signal.SIGKILL)
-
-    async with http.get(f"{url}/v1/stock") as answer:
-        assert answer.status == 200
-    async with http.get(f"{url}/peers/0/v1/ring") as answer:
-        assert (answer.status, answer.content_type) == (503, "application/problem+json")
-    async with http.get(f"{url}/peers/1/v1/events") as events:
-        assert (await events.content.readline()).startswith(b"event: ")
-
-
-async def test_what_was_done_is_read_wherever_one_reads(
-    gateway: tuple[str, aiohttp.ClientSession],
-) -> None:
-    """An answer's index is passed on in the next question (docs/http.md)."""
-    url, http = gateway
-    order = {"item": "salt", "quantity": 1}
-    async with http.post(f"{url}/peers/0/v1/orders", json=order) as bought:
-        index = bought.headers["Bazaar-Index"]
-        assert (await bought.json())["outcome"] == "filled"
-    headers = {"Bazaar-Index": index}
-    async with http.get(f"{url}/peers/2/v1/trades", headers=headers) as read:
-        assert len((await read.json())["trades"]) == 1
-    headers = {"Bazaar-Index": f"another:{index.rpartition(':')[2]}"}
-    async with http.get(f"{url}/peers/2/v1/trades", headers=headers) as read:
-        assert read.status == 409
-
-
-def test_as_a_plugin_of_kubectl_it_finds_the_ring_of_the_present_namespace(rig: Ring) -> None:
     def plugin(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         program = "from bazaar_peer.__main__ import kubectl_plugin; kubectl_plugin()"
         others = {name: value for name, value in os.environ.items() if name != "BAZAAR_URL"}
@@ -121,7 +89,40 @@ def test_as_a_plugin_of_kubectl_it_finds_the_ring_of_the_present_namespace(rig: 
     assert (done.returncode, len(json.loads(done.stdout)["peers"])) == (0, 3)
 
 
-@pytest.mark.parametrize("command", [("ring",), ("top",), ("record", "x"), ("drill", "crash")])
+async def test_each_peer_has_an_address_and_whichever_dies_the_next_one_answers(
+    rig: Ring, gateway: tuple[str, aiohttp.ClientSession]
+) -> None:
+    url, http = gateway
+    async with http.get(f"{url}/v1/ring") as answer:
+        peers = (await answer.json())["peers"]
+    assert [row["url"] for row in peers] == [f"{url}/peers/{number}" for number in range(3)]
+
+    await _reads_what_was_done(url, http)
+    kill(int((rig.own(0) or {})["pid"]), signal.SIGKILL)
+
+    async with http.get(f"{url}/v1/stock") as answer:
+        assert answer.status == 200
+    async with http.get(f"{url}/peers/0/v1/ring") as answer:
+        assert (answer.status, answer.content_type) == (503, "application/problem+json")
+    async with http.get(f"{url}/peers/1/v1/events") as events:
+        assert (await events.content.readline()).startswith(b"event: ")
+
+
+async def _reads_what_was_done(url: str, http: aiohttp.ClientSession) -> None:
+    """Pass an answer's index on in the next question, to another peer (docs/http.md)."""
+    order = {"item": "salt", "quantity": 1}
+    async with http.post(f"{url}/peers/0/v1/orders", json=order) as bought:
+        index = bought.headers["Bazaar-Index"]
+        assert (await bought.json())["outcome"] == "filled"
+    headers = {"Bazaar-Index": index}
+    async with http.get(f"{url}/peers/2/v1/trades", headers=headers) as read:
+        assert len((await read.json())["trades"]) == 1
+    headers = {"Bazaar-Index": f"another:{index.rpartition(':')[2]}"}
+    async with http.get(f"{url}/peers/2/v1/trades", headers=headers) as read:
+        assert read.status == 409
+
+
+@pytest.mark.parametrize("command", [("ring",), ("drill", "crash")])
 def test_what_names_no_ring_is_refused(command: tuple[str, ...]) -> None:
     done = bazaar(*command, "--url", "kube:a/b/c")
 
