@@ -239,6 +239,7 @@ class Driver:
 
     def _do(self, effects: list[fx.Effect]) -> list[Event]:
         disk: list[DiskEffect] = []
+        save: fx.SaveCheckpoint | None = None
         for effect in effects:
             match effect:
                 case fx.Reply() | fx.ReadReady():
@@ -251,7 +252,7 @@ class Driver:
                 case fx.Note():
                     self._note(effect)
                 case fx.SaveCheckpoint():
-                    self.disk.save(effect)
+                    save = effect
                 case fx.Meet():
                     self._transport.meet(effect.others)
                 case fx.Left():
@@ -264,9 +265,10 @@ class Driver:
                     return []
                 case _:
                     disk.append(effect)
-        if not disk:
-            return []
-        return self.disk.put(disk, inline=not self._peer.is_trader)
+        told = self.disk.put(disk, inline=not self._peer.is_trader) if disk else []
+        if save is not None and not any(isinstance(one, fx.InstallCheckpoint) for one in disk):
+            self.disk.save(save)  # behind the turn's writes: its record may be one of them
+        return told
 
     def _note(self, note: fx.Note) -> None:
         if note.kind not in FREQUENT:

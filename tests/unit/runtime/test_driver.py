@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -244,6 +245,41 @@ async def test_a_checkpoint_is_written_in_slices_and_told_when_durable(run: Run)
     await run.until(lambda: CheckpointSaved(3, 7, 90) in run.core.events)
 
     assert run.store.told == [("begin", 7), *parts, "finish"]
+
+
+async def test_a_checkpoint_comes_behind_the_records_of_its_own_turn(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who catches up applies in one turn what it writes in it; a checkpoint of that is no earlier.
+
+    A send lets go of the interpreter, and the thread took the checkpoint first: now and then, and
+    the volume refused it, as no record ended there.
+    """
+    durable: list[list[list[int]]] = []
+
+    def begin(_epoch: int, _index: int) -> Store:
+        durable.append(list(run.store.groups))
+        return run.store
+
+    monkeypatch.setattr(run.store, "begin_checkpoint", begin)
+    monkeypatch.setattr(run.wire, "send", lambda _to, _message: time.sleep(0.05))
+    message: Any = "m"
+    save = fx.SaveCheckpoint(1, 199, iter([b"1"]))
+    run.do(save, fx.Send((1,), message), large(1))  # type: ignore[arg-type]
+
+    await run.until(lambda: CheckpointSaved(1, 199, 1) in run.core.events)
+
+    assert durable == [[[1]]]
+
+
+async def test_a_checkpoint_is_not_begun_in_the_turn_of_an_install(run: Run) -> None:
+    install = fx.InstallCheckpoint(1, 1, 9, b"", keep_suffix=False)
+    run.do(fx.SaveCheckpoint(3, 7, iter([b"1"])), install)
+
+    await run.until(lambda: Installed(9) in run.core.events)
+    await asyncio.sleep(2 * disk_queue.REST_S)
+
+    assert run.store.told == [("install", 9)]
 
 
 async def test_an_install_abandons_a_checkpoint_under_way(
