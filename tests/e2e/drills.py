@@ -87,7 +87,9 @@ class Drills:
         run.counts["twice"] = flat.count("and again at") + flat.count("took effect 2 times")
         run.answers, run.late_ms = told["answers"], told["late_ms"]
         run.latency_ms = {name: told[name] for name in TOLD}
-        begins, ms_of = reigns(self.ring)
+        events = events_of(self.ring)
+        run.halted = [event["reason"] for event in events if event.get("event") == "halted"]
+        begins, ms_of = reigns(events)
         for drill in run.drills:
             drill.gap_ms = _longest_gap(drill, told["gaps"])
             meanwhile = [e for e, at in begins.items() if drill.began <= at <= drill.ended]
@@ -113,9 +115,8 @@ def _longest_gap(drill: Drill, gaps: list[dict[str, float]]) -> float:
     )
 
 
-def reigns(ring: Ring) -> tuple[dict[int, float], dict[int, float]]:
+def reigns(events: list[dict[str, str]]) -> tuple[dict[int, float], dict[int, float]]:
     """Return by epoch when a reign began, and how long the change took by the peers' own logs."""
-    events = events_of(ring)
     began = [event for event in events if event.get("event") == "reign_begun"]
     elections = Elections([])
     elections.take(events)
@@ -161,6 +162,8 @@ def drilling(
     finally:
         figures.runs.append(drills.run)
     run = drills.run
+    # A peer halts where it finds a bug of its own; started again at once, it would go unnoticed.
+    assert run.halted == []
     assert run.counts["lost"] == run.counts["twice"] == 0, run
     assert run.counts["failed"] <= failed_max, f"{run.counts} {run.answers}"
     if gap_p99_ms:

@@ -45,6 +45,8 @@ class Run:
     latency_ms: dict[str, float] = field(default_factory=dict)
     version: str = ""
     """The commit that was drilled, with a `+` where something was changed and not committed."""
+    halted: list[str] = field(default_factory=list)
+    """Why peers ended by themselves meanwhile."""
     audited: bool = False
     """The load ended, and the ring's journals were held against its answers."""
 

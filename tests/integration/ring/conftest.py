@@ -242,17 +242,24 @@ StartRing = Callable[..., Ring]
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[StartRing]:
-    """Start a ring and wait until it has a trader; at the end it is stopped."""
+    """Start a ring and wait until it has a trader; at the end it is stopped.
+
+    No peer may have halted: it does so where it finds a bug of its own, and is started again.
+    """
+    begun: list[Ring] = []
     with contextlib.ExitStack() as stack:
 
         def begin(peers: int, *options: str, data: Path | None = None, room: int = 0) -> Ring:
             """`room`: so many peers the ring may have later."""
             path, port = data or folder / "ring", take_ports(max(peers, room))
             rig = stack.enter_context(ring(peers, port, *options, data=path))
+            begun.append(rig)
             trader_of(rig)
             return rig
 
         yield begin
+    for rig in begun:
+        assert [events(rig.data, peer, "halted") for peer in range(rig.peers)] == [[]] * rig.peers
 
 
 @pytest.fixture(scope="session")
