@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's business: a busy one fails no test by it.
+settings.register_profile("bazaar", deadline=None)
+settings.load_profile("bazaar")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
