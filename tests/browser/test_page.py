@@ -411,6 +411,8 @@ async def test_the_story_keeps_the_focus_and_is_one_stop(ring_of: RingOf, open_p
     page = (await open_page(ring.urls[0])).page
     lines = page.locator("#story li button")
     await expect(page.locator("#story li").nth(20)).to_be_attached()
+    # The whole of it, or a line that comes later moves those that are looked at.
+    await expect(page.locator("#story li").first).to_contain_text("peer 6 trades: epoch 10")
     await lines.first.focus()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("ArrowDown")

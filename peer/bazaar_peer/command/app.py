@@ -294,6 +294,6 @@ app.command(epilog=reports.BENCH_EXAMPLES)(reports.bench)
 app.command(epilog=reports.REPORT_EXAMPLES)(reports.report)
 
 
-def main(program: str) -> None:
+def main(program: str = "bazaar") -> None:
     """Run the command line; misuse exits with 2, failure with 1."""
     app(prog_name=program)

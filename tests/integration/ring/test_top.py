@@ -19,6 +19,7 @@ async def test_it_tells_the_death_of_the_trader_that_it_talked_to(start: StartRi
     async with watcher.watching(), asyncio.timeout(DEADLINE_S):
         while len(model.rows) < 3 or not model.trades or not model.latency.per_s:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+        trader = await asyncio.to_thread(trader_of, rig)  # there may have been another election
         kill(trader["pid"], signal.SIGKILL)
         while model.ring["epoch"] == trader["epoch"] or model.ring["trader"] < 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
