@@ -61,6 +61,11 @@ class Ring:
     def apply(self, **spec: Any) -> None:
         self.cluster.apply(manifest(self.namespace, self.name, **spec))
 
+    def wish(self, **spec: Any) -> None:
+        """Change fields of the spec, as a user does."""
+        change = json.dumps({"spec": spec})
+        self.kubectl("patch", "bazaar", self.name, "--type=merge", "-p", change)
+
     def kubectl(self, *words: object, stdin: str | None = None, seconds: float = 120.0) -> str:
         return self.cluster.kubectl("-n", self.namespace, *words, stdin=stdin, seconds=seconds)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import MakeRing
 from tests.e2e.drills import drilling, rounds
@@ -15,8 +13,7 @@ from tests.e2e.tools import until
 
 def set_rate(ring: Ring, rate: int) -> None:
     """Change a setting that needs every peer to start anew."""
-    change = json.dumps({"spec": {"market": {"ordersPerSecond": rate}}})
-    ring.kubectl("patch", "bazaar", ring.name, "--type=merge", "-p", change)
+    ring.wish(market={"ordersPerSecond": rate})
 
 
 def scale(ring: Ring, size: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import MakeRing
 from tests.e2e.drills import drilling
@@ -72,8 +70,7 @@ def test_lost_majority_is_given_up_for_the_volume_that_is_left(make_ring: MakeRi
 
 
 def _give_up(ring: Ring, former: str, peer: int) -> None:
-    wish = {"spec": {"storage": {"recoverFrom": {"ring": former, "peer": peer}}}}
-    ring.kubectl("patch", "bazaar", "shop", "--type=merge", "-p", json.dumps(wish))
+    ring.wish(storage={"recoverFrom": {"ring": former, "peer": peer}})
 
 
 def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
@@ -82,12 +79,12 @@ def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
     until(lambda: len(ring.status()["members"]) == 3, ring.told)
     before, lost = ring.status(), _events(ring).count("MajorityLost")
 
-    _hibernate(ring, True)
+    ring.wish(hibernated=True)
     until(lambda: not ring.pods(), ring.told)
     until(lambda: ring.condition("Reconciling")["status"] == "False", ring.told)
     assert ring.status()["phase"] == "Hibernated"
     assert len(ring.kubectl("get", "pvc", "-o", "name").split()) == 3
-    _hibernate(ring, False)
+    ring.wish(hibernated=False)
     until(lambda: ring.status()["phase"] != "Hibernated", ring.told)
     ring.wait("Available")
     ring.wait_settled()
@@ -103,11 +100,6 @@ def test_ring_sleeps_and_goes_on_where_it_stopped(make_ring: MakeRing) -> None:
 
 def _events(ring: Ring) -> list[str]:
     return ring.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
-
-
-def _hibernate(ring: Ring, asleep: bool) -> None:
-    wish = json.dumps({"spec": {"hibernated": asleep}})
-    ring.kubectl("patch", "bazaar", ring.name, "--type=merge", "-p", wish)
 
 
 def test_resource_deleted_without_the_operator_leaves_nothing_terminating(

@@ -13,8 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from bazaar_peer.page import watch
-from bazaar_peer.page.forwarder import BODY_MAX_BYTES, Forwarder, Pods, plainly
-from bazaar_peer.page.kubectl import kubectl_proxy
+from bazaar_peer.page.forwarder import BODY_MAX_BYTES, Forwarder, Pods, plainly, reached_pods
 from bazaar_peer.page.pages import Pages
 from bazaar_peer.page.watch import local
 
@@ -37,13 +36,7 @@ async def serve(
         ClusterError: the ring cannot be reached.
         OSError: the port is taken.
     """
-    limit = aiohttp.ClientTimeout(total=ANSWER_S)
-    async with (
-        kubectl_proxy(namespace, context) as kubectl,
-        aiohttp.ClientSession(timeout=limit) as http,
-    ):
-        pods = Pods(http, kubectl, namespace, name)
-        await pods.urls()
+    async with reached_pods(namespace, name, context) as (http, pods):
         await watch.serve(make_app(http, pods), port, tell)
 
 

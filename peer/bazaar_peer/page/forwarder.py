@@ -14,13 +14,13 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 
-from bazaar_peer.page.kubectl import ClusterError, Kubectl
+from bazaar_peer.page.kubectl import ClusterError, Kubectl, kubectl_proxy
 from bazaar_peer.page.pages import Handler
 from bazaar_peer.runtime.answers import body_within
 from bazaar_peer.runtime.problems import CONTENT_TYPE, Problem
@@ -111,6 +111,24 @@ class Pods:
             )
         known = {pod: place for place, pod in enumerate(self._names)}
         self._names = sorted(peers, key=lambda pod: (not found[pod], known.get(pod, 99), pod))
+
+
+@contextlib.asynccontextmanager
+async def reached_pods(
+    namespace: str, name: str, context: str = ""
+) -> AsyncIterator[tuple[aiohttp.ClientSession, Pods]]:
+    """Have a way to the pods of a Bazaar meanwhile, at least one of which is there.
+
+    Raises:
+        ClusterError: the ring cannot be reached.
+    """
+    async with (
+        kubectl_proxy(namespace, context) as kubectl,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_S)) as http,
+    ):
+        pods = Pods(http, kubectl, namespace, name)
+        await pods.urls()
+        yield http, pods
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

@@ -16,12 +16,10 @@ import aiohttp
 from aiohttp import web
 
 from bazaar_peer.page import watch
-from bazaar_peer.page.forwarder import BODY_MAX_BYTES, Forwarder, Pods, plainly
-from bazaar_peer.page.kubectl import kubectl_proxy
+from bazaar_peer.page.forwarder import BODY_MAX_BYTES, Forwarder, Pods, plainly, reached_pods
 from bazaar_peer.page.pages import Handler
 from bazaar_peer.page.watch import local
 
-LOOK_S: Final = 5.0
 LIMITS_S: Final = 15.0, 70.0
 """A reading may wait for its place in the journal, a command for the longest of deadlines."""
 
@@ -34,13 +32,10 @@ async def reached(namespace: str, name: str) -> AsyncIterator[str]:
         ClusterError: it cannot be reached.
     """
     async with (
-        kubectl_proxy(namespace, "") as kubectl,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_S)) as http,
+        reached_pods(namespace, name) as (http, pods),
+        watch.serving(make_app(http, pods), 0) as address,
     ):
-        pods = Pods(http, kubectl, namespace, name)
-        await pods.urls()
-        async with watch.serving(make_app(http, pods), 0) as address:
-            yield address.rstrip("/")
+        yield address.rstrip("/")
 
 
 def each(told: dict[str, Any], origin: str) -> None:

@@ -112,6 +112,15 @@ def bazaar(*words: object, seconds: float = 60.0) -> subprocess.CompletedProcess
     )
 
 
+def one_object(*words: object) -> dict[str, Any]:
+    """Run a command that must succeed; standard output holds exactly one object."""
+    done = bazaar(*words, "--json")
+    assert done.returncode == 0, done
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
 def drilled(kind: str, *words: object, code: int = 0, seconds: float = 200.0) -> dict[str, Any]:
     """Drill without pictures; return drill.json."""
     done = bazaar("drill", kind, "--no-report", "--json", *words, seconds=seconds)
@@ -167,6 +176,11 @@ def events(data: Path, peer: int, *names: str) -> list[dict[str, str]]:
     log = data / "logs" / f"peer-{peer}.log"
     lines = log.read_text().splitlines() if log.exists() else []
     return [event for line in lines if (event := parse(line)).get("event") in names]
+
+
+def halts(data: Path, peers: int) -> list[str]:
+    """Return why peers have halted, by their logs."""
+    return [one["reason"] for peer in range(peers) for one in events(data, peer, "halted")]
 
 
 def handed_over(data: Path, fault: dict[str, Any]) -> bool:
@@ -258,8 +272,7 @@ def start(folder: Path) -> Iterator[StartRing]:
             return rig
 
         yield begin
-    for rig in begun:
-        assert [events(rig.data, peer, "halted") for peer in range(rig.peers)] == [[]] * rig.peers
+    assert [halts(rig.data, rig.peers) for rig in begun] == [[]] * len(begun)
 
 
 @pytest.fixture(scope="session")

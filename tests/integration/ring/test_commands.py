@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from bench.rig import Ring
-from tests.integration.ring.conftest import bazaar
-
-
-def one_object(*words: object) -> dict[str, Any]:
-    """Run a command that must succeed; standard output holds exactly one object."""
-    done = bazaar(*words, "--json")
-    assert done.returncode == 0, done
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+from tests.integration.ring.conftest import bazaar, one_object
 
 
 def test_ring_names_trader_and_every_peer(trading: Ring) -> None:

@@ -12,14 +12,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from bazaar_peer.page.gateway import reached
 from bench.rig import Ring, kill
-from tests.integration.ring.conftest import StartRing, bazaar, deposit
+from tests.integration.ring.conftest import StartRing, bazaar, deposit, one_object
 from tests.integration.ring.test_cluster_page import stand_in
 
 URL = "kube:shops/shop"
@@ -40,26 +39,18 @@ async def gateway(rig: Ring) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]
         yield address, http
 
 
-def told(*words: object) -> dict[str, Any]:
-    done = bazaar(*words, "--json")
-    assert done.returncode == 0, done
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
-
-
 def test_everything_that_one_does_with_a_ring_is_done_in_a_cluster(
     rig: Ring, tmp_path: Path
 ) -> None:
-    bought = told("buy", "salt", 3, "--key", "once", "--buyer", "ann")
+    bought = one_object("buy", "salt", 3, "--key", "once", "--buyer", "ann")
     assert bought["outcome"] == "filled"
-    assert told("buy", "salt", 3, "--key", "once", "--buyer", "ann") == bought
-    lot = told("sell", "silk", 2, "--price", 9)["lot"]
-    assert told("withdraw", lot, 2)["outcome"] == "withdrawn"
-    assert told("stock")["items"]["salt"]["on_offer"] > 0
-    assert [trade["buyer"] for trade in told("trades")["trades"]] == ["ann"]
+    assert one_object("buy", "salt", 3, "--key", "once", "--buyer", "ann") == bought
+    lot = one_object("sell", "silk", 2, "--price", 9)["lot"]
+    assert one_object("withdraw", lot, 2)["outcome"] == "withdrawn"
+    assert one_object("stock")["items"]["salt"]["on_offer"] > 0
+    assert [trade["buyer"] for trade in one_object("trades")["trades"]] == ["ann"]
 
-    ring = told("ring")
+    ring = one_object("ring")
     assert [peer["suspected"] for peer in ring["peers"]] == [False] * 3
     assert len({peer["pid"] for peer in ring["peers"]}) == 3, "each was asked itself"
 

@@ -75,12 +75,7 @@ def drill(
     cut take spec.drills of the Bazaar. Whether the trader handed over is told of each. Ends with 1
     if an order is lost, doubled or failed, or an interregnum was too long.
     """
-    if url is not None and url.startswith(SCHEME) and not name:
-        (namespace, name), url = _named(url), None
-    elif name and url == os.environ.get("BAZAAR_URL", "") and url.startswith(SCHEME):
-        url = None  # where rings are, and not which one is meant
-    if name and url is not None:
-        raise fail("name a ring by --url (or BAZAAR_URL) or by --name, not by both", 2)
+    url, namespace, name = _ring(url, namespace, name)
     options = Options(
         kind=kind,
         times=times,
@@ -100,11 +95,19 @@ def drill(
     _carry_out(options, as_json=as_json)
 
 
-def _named(url: str) -> tuple[str, str]:
-    try:
-        return asyncio.run(named(url))
-    except CallError as wrong:
-        raise fail(str(wrong), wrong.exit_code) from wrong
+def _ring(url: str | None, namespace: str, name: str) -> tuple[str | None, str, str]:
+    """Return the one address, or the one namespace and name, that is meant."""
+    if url is not None and url.startswith(SCHEME):
+        if not name:
+            try:
+                return None, *asyncio.run(named(url))
+            except CallError as wrong:
+                raise fail(str(wrong), wrong.exit_code) from wrong
+        if url == os.environ.get("BAZAAR_URL"):
+            return None, namespace, name  # that says where rings are, not which one is meant
+    if name and url is not None:
+        raise fail("name a ring by --url (or BAZAAR_URL) or by --name, not by both", 2)
+    return url, namespace, name
 
 
 def _carry_out(options: Options, *, as_json: bool) -> NoReturn:
