@@ -15,7 +15,6 @@ MODULE_LINES, FUNCTION_LINES = 300, 50
 
 LONG_MODULES: dict[str, str] = {}
 LONG_FUNCTIONS = {
-    "peer/bazaar_peer/command/drill/options.py:drill": "its options, each with its help",
     "peer/bazaar_peer/core/peer.py:__init__": "what the parts share, listed once",
 }
 
