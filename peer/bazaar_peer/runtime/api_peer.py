@@ -12,6 +12,7 @@ from bazaar_peer.core.messages import Member
 from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of
 from bazaar_peer.runtime.api import Handler
 from bazaar_peer.runtime.bodies import Formatting, body_of
+from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.credential import authorize_admin
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -19,6 +20,8 @@ from bazaar_peer.runtime.settings import ProcessSettings
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
 
+CERTIFICATES = web.AppKey("certificates", Certificates)
+"""There where the ring's peers show each other certificates."""
 FORMATTED = {"outcome": "formatted"}
 _formatting = msgspec.json.Decoder(Formatting)
 
@@ -29,7 +32,7 @@ class PeerView:
     def __init__(self, peer: Peer, settings: ProcessSettings, volume: str) -> None:
         self.peer, self.settings, self.volume = peer, settings, volume
 
-    async def get(self, _request: web.Request) -> web.Response:
+    async def get(self, request: web.Request) -> web.Response:
         peer, admission = self.peer, self.peer.state.sessions.admission
         members, last = peer.state.members or peer.members, peer.journal.last
         told: dict[str, Any] = {
@@ -55,6 +58,8 @@ class PeerView:
             "members": [member_told(member) for member in members.members],
             "retired": list(members.retired),
         }
+        if (certificates := request.app.get(CERTIFICATES)) is not None:
+            told["tls"] = certificates.told()
         return web.json_response(told)
 
     async def format(self, request: web.Request) -> web.Response:

@@ -10,10 +10,12 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import math
+import random
 import socket
 from collections import Counter
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +38,8 @@ log = logging.getLogger("bazaar.transport")
 
 HELLO_S = 5.0
 """Who has not introduced himself by then is closed."""
+AGE_MAX_S = 3600.0
+LIFE_END = 1 << 48
 SILENCE_MS = 5000
 """Bytes unacknowledged for this long close a connection: the host went without a word."""
 
@@ -72,6 +76,25 @@ def is_proved(hello: Hello, me: Identity) -> bool:
     return hello.ring == me.ring and hmac.compare_digest(shown, proof_of(me.secret, hello).encode())
 
 
+Shown: TypeAlias = Mapping[str, Any] | None
+"""The certificate that the other end showed, as `ssl` tells a verified one; None: plain TCP."""
+
+
+def misfit(hello: Hello, me: Identity) -> str:
+    """Return why an introduction is not meant for this peer of this ring, or nothing."""
+    if hello.format != FORMAT:
+        return f"it speaks format {hello.format}, this peer speaks {FORMAT}"
+    if hello.ring != me.ring:
+        return f"it is of ring {hello.ring!r}, this peer of {me.ring!r}"
+    if not is_proved(hello, me):
+        return "it does not prove that it is of this ring: its token is another one"
+    if hello.to != me.life:
+        return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
+    if hello.life == me.life or not 0 <= hello.life < LIFE_END:
+        return f"peer {name_of(hello.life)} is no other peer of this ring"
+    return ""
+
+
 class Switchboard(Protocol):
     """What a connection needs of the transport that owns it."""
 
@@ -81,7 +104,8 @@ class Switchboard(Protocol):
 
     def knows(self, peer: PeerId) -> int: ...
     def later_than(self, hello: Hello) -> int: ...
-    def objection(self, hello: Hello) -> str: ...
+    def objection(self, hello: Hello, shown: Shown) -> str: ...
+    def came(self, connection: Accepted) -> None: ...
     def accepted(self, connection: Accepted, hello: Hello) -> None: ...
     def gone(self, connection: Accepted) -> None: ...
 
@@ -91,9 +115,16 @@ class _Connection(asyncio.Protocol):
         self.board = board
         self.transport: asyncio.Transport | None = None
         self.framer = Framer()
+        self.shown: Shown = None
+        self.until = math.inf
+        """When it ends, by the loop's clock: the next one shows the certificates of its time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by class
+        self.shown = transport.get_extra_info("peercert")
+        if self.shown is not None:  # not all of a ring at once
+            age_max = random.uniform(AGE_MAX_S / 2, AGE_MAX_S)  # noqa: S311 - no secret
+            self.until = asyncio.get_running_loop().time() + age_max
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -128,6 +159,7 @@ class Accepted(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         loop = asyncio.get_running_loop()
+        self.board.came(self)
         self._patience = loop.call_later(HELLO_S, self.refuse, f"no Hello came in {HELLO_S:g} s")
 
     def data_received(self, data: bytes) -> None:
@@ -147,7 +179,7 @@ class Accepted(_Connection):
 
     def _introduced(self, hello: Hello) -> bool:
         peer, knows = PeerId(hello.life), self.board.knows(PeerId(hello.life))
-        if why := self.board.objection(hello):
+        if why := self.board.objection(hello, self.shown):
             later = self.board.later_than(hello)
             self.refuse(why, self.board.identity.hello(peer, later) if later else b"")
             return False
@@ -190,7 +222,8 @@ class Dialled(_Connection):
             self.refuse(str(error))
 
     def _answered(self, hello: Hello) -> None:
-        why = "a listener says one Hello" if self.welcome.done() else self.board.objection(hello)
+        once = not self.welcome.done()
+        why = self.board.objection(hello, self.shown) if once else "a listener says one Hello"
         if not why and hello.life != self.to:
             why = f"peer {name_of(hello.life)} answers at the address of peer {name_of(self.to)}"
         if why:

@@ -132,6 +132,8 @@ def pod_settings(
         hosts=f"{found.name}-{{}}.{found.domain}",
         address=authority(ip, PORT + PEER_PORT_OFFSET) if ip else "",
         token=_token(token_file),
+        certificates=environment.get("BAZAAR_CERTIFICATES", ""),
+        key=environment.get("BAZAAR_KEY", ""),
         election=found.election,
         timing=found.heartbeat.timing(),
         role=role,

@@ -31,6 +31,8 @@ from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.types import NOBODY, SECOND, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
+from bazaar_peer.runtime.api_peer import CERTIFICATES
+from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
 from bazaar_peer.runtime.credential import between_peers
@@ -85,10 +87,12 @@ class Process:
         self,
         settings: ProcessSettings,
         telemetry: Telemetry,
+        certificates: Certificates | None,
         volume: Volume,
         recovered: Recovered,
     ) -> None:
         self.settings, self.telemetry = settings, telemetry
+        self.certificates = certificates
         self.volume = volume
         self.trading: Trading | None = None
         life = peer_id(settings.me, volume.identity.incarnation)
@@ -118,6 +122,7 @@ class Process:
             deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
             report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
             knows_over=self.peer.knows_over,
+            certificates=certificates,
         )
         meter = telemetry.meter(self.peer, time.monotonic_ns)
         core: Core = self.peer
@@ -137,6 +142,8 @@ class Process:
         name = self.volume.identity.volume
         kept = (self.telemetry, self.recorder)
         app = make_app(self.driver, self.peer, settings, name, *kept, self.cut)
+        if self.certificates is not None:
+            app[CERTIFICATES] = self.certificates
         clients = ClientPort(app, self.driver, settings.host, settings.client_port)
         await self.transport.start(settings.host, settings.peer_port)
         self.driver.start()
@@ -218,22 +225,34 @@ async def lives(settings: ProcessSettings) -> int:
     """Run one life, in a cluster one after the other; return the exit code."""
     asked = Asked()
     telemetry = Telemetry(settings.items, max(settings.peers, CLUSTER_MAX))
+    certificates = certificates_of(settings)
     while True:
-        found = await _awaited(settings, asked, telemetry)
+        found = await _awaited(settings, asked, telemetry, certificates)
         if found is None:
             return 0
-        code = await Process(settings, telemetry, *found).run(asked)
+        code = await Process(settings, telemetry, certificates, *found).run(asked)
         if code != EXIT_REMOVED or not settings.in_cluster:
             return code
 
 
+def certificates_of(settings: ProcessSettings) -> Certificates | None:
+    """Return where this peer's certificate lies, if its ring has any; nothing is read yet."""
+    if not settings.certificates:
+        return None
+    folder, key = Path(settings.certificates), Path(settings.key)
+    return Certificates(folder, key, settings.me, settings.host_of)
+
+
 async def _awaited(
-    settings: ProcessSettings, asked: Asked, telemetry: Telemetry
+    settings: ProcessSettings,
+    asked: Asked,
+    telemetry: Telemetry,
+    certificates: Certificates | None,
 ) -> tuple[Volume, Recovered] | None:
     """Wait for a volume to run from, or for the end; raises as `opened` does."""
-    waiting = Waiting(settings, telemetry)
+    waiting = Waiting(settings, telemetry, certificates)
     await waiting.start()
-    opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
+    opening = asyncio.get_running_loop().create_task(opened(settings, waiting, certificates))
     ends = asked.waits()
     try:
         await asyncio.wait([opening, *ends], return_when=asyncio.FIRST_COMPLETED)

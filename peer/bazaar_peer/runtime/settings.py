@@ -40,6 +40,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Rings that were given up for this one: volumes of theirs are set aside (R14)."""
     recovers: str = ""
     """The former ring of whose volume here this very peer makes this ring; mostly none."""
+    certificates: str = ""
+    """Folder with the certificates of the ring's peers, and whom they trust; empty: no TLS."""
+    key: str = ""
+    """File with the key of this peer's certificate."""
     token: str = ""
     """Who shows it may change the ring (docs/http.md); empty: everybody."""
     drills: bool = False
@@ -94,14 +98,18 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """`host:port` where other peers can dial this one."""
         return self.address or self.peer_address(self.me)
 
+    def host_of(self, peer: int) -> str:
+        """Return the name of a peer's own host, in a cluster."""
+        return self.hosts.format(peer)
+
     def peer_address(self, peer: int) -> str:
         if self.in_cluster:
-            return f"{self.hosts.format(peer)}:{self.peer_port}"
+            return f"{self.host_of(peer)}:{self.peer_port}"
         return f"{self.host}:{self.port + self.peer_port_offset + peer}"
 
     def client_url(self, peer: int) -> str:
         if self.in_cluster:
-            return f"http://{self.hosts.format(peer)}:{self.client_port}"
+            return f"http://{self.host_of(peer)}:{self.client_port}"
         return f"http://{self.host}:{self.port + peer}"
 
 

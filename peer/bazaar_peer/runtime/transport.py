@@ -21,14 +21,24 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from ssl import SSLContext
 from typing import Protocol
 
 from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Message
-from bazaar_peer.core.types import PeerId, name_of
-from bazaar_peer.runtime.connections import Accepted, Dialled, Identity, Link, is_proved
-from bazaar_peer.runtime.wire import FORMAT, Hello, frame
+from bazaar_peer.core.types import PeerId, name_of, ordinal_of
+from bazaar_peer.runtime.certificates import Certificates
+from bazaar_peer.runtime.connections import (
+    LIFE_END,
+    Accepted,
+    Dialled,
+    Identity,
+    Link,
+    Shown,
+    is_proved,
+    misfit,
+)
+from bazaar_peer.runtime.door import Door, dial
+from bazaar_peer.runtime.wire import Hello, frame
 
 WRITE_BUFFER_MAX_BYTES = 32 * 1024 * 1024
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.001, 0.250
@@ -40,9 +50,6 @@ AT_ONCE_S = 0.050
 STRANGERS_MAX = 64
 """Accepted connections that have not introduced themselves, and lives that are no members here,
 at most."""
-
-
-LIFE_END = 1 << 48
 
 
 class Transport(Protocol):
@@ -63,8 +70,7 @@ class TcpTransport:
         deliver: Callable[[PeerId, list[Message]], None],
         report: Callable[[Event], None],
         knows_over: Callable[[PeerId], bool] = lambda _: False,
-        ssl: SSLContext | None = None,
-        ssl_server: SSLContext | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self.identity = identity
         self.deliver = deliver
@@ -72,21 +78,22 @@ class TcpTransport:
         self._report = report
         self._knows_over = knows_over
         self._address_of = address_of
-        self._ssl, self._ssl_server = ssl, ssl_server
+        self._certificates = certificates
+        self._door = Door(lambda: Accepted(self), certificates, self._connections, self.counts)
         self._members: set[PeerId] = set()
         self._links: dict[PeerId, Link] = {}
         self._strangers: set[Accepted] = set()
         self._speakers: dict[PeerId, Accepted] = {}
-        self._server: asyncio.Server | None = None
+        self._open = False
         self._ended: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then dial everybody; return the port that was bound."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._answer, host, port, ssl=self._ssl_server)
+        bound = await self._door.open(host, port)
+        self._open = True
         for link in self._links.values():
             self._dial_on(link)
-        return int(self._server.sockets[0].getsockname()[1])
+        return bound
 
     async def close(self) -> None:
         dialled = [link.connection for link in self._links.values() if link.connection]
@@ -96,8 +103,7 @@ class TcpTransport:
         for connection in dialled:
             if connection.transport is not None:
                 connection.transport.close()  # what was written still goes out
-        if self._server is not None:
-            self._server.close()
+        self._door.close()
         for accepted in [*self._strangers, *self._speakers.values()]:
             accepted.abort()
         if dialled:
@@ -118,9 +124,13 @@ class TcpTransport:
 
     def _link(self, peer: PeerId, address: str) -> Link:
         link = self._links[peer] = Link(peer, address)
-        if self._server is not None:
+        if self._open:
             self._dial_on(link)
         return link
+
+    def _connections(self) -> list[Accepted | Dialled]:
+        dialled = [link.connection for link in self._links.values() if link.connection]
+        return [*self._speakers.values(), *dialled]
 
     def _forget(self, peer: PeerId) -> None:
         link = self._links.pop(peer)
@@ -153,13 +163,10 @@ class TcpTransport:
 
     # ---- accepting
 
-    def _answer(self) -> Accepted:
-        connection = Accepted(self)
+    def came(self, connection: Accepted) -> None:
         self._strangers.add(connection)
         if len(self._strangers) > STRANGERS_MAX:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(connection.refuse, "too many connections have not introduced themselves")
-        return connection
+            connection.refuse("too many connections have not introduced themselves")
 
     def knows(self, peer: PeerId) -> int:
         """Return the latest boot of a life that this process has met."""
@@ -183,19 +190,15 @@ class TcpTransport:
             return LIFE_END
         return link.boot if hello.boot < link.boot else 0
 
-    def objection(self, hello: Hello) -> str:
+    def objection(self, hello: Hello, shown: Shown) -> str:
         """Return what is wrong with an introduction, or nothing."""
         me, link = self.identity, self._links.get(PeerId(hello.life))
-        if hello.format != FORMAT:
-            return f"it speaks format {hello.format}, this peer speaks {FORMAT}"
-        if hello.ring != me.ring:
-            return f"it is of ring {hello.ring!r}, this peer of {me.ring!r}"
-        if not is_proved(hello, self.identity):
-            return "it does not prove that it is of this ring: its token is another one"
-        if hello.to != me.life:
-            return f"it looks for peer {name_of(hello.to)}, this is peer {name_of(me.life)}"
-        if hello.life == me.life or not 0 <= hello.life < LIFE_END:
-            return f"peer {name_of(hello.life)} is no other peer of this ring"
+        if why := misfit(hello, me):
+            return why
+        if self._certificates is not None:
+            why = self._certificates.objection(shown, ordinal_of(hello.life))
+        if why:
+            return why
         if hello.knows > me.boot:
             self._report(Outlived())
             return f"peer {name_of(hello.life)} knows of boot {hello.knows}, this is {me.boot}"
@@ -268,12 +271,11 @@ class TcpTransport:
         # Looked up apart: uvloop's `create_connection`, when it is given up while it looks a name
         # up, leaves an error that nobody retrieves.
         found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-        _, connection = await loop.create_connection(
+        connection = await dial(
             lambda: Dialled(self, link.peer),
-            str(found[0][4][0]),
-            int(port),
-            ssl=self._ssl,
-            server_hostname=host if self._ssl else None,
+            *(str(found[0][4][0]), int(port)),
+            certificates=self._certificates,
+            ordinal=ordinal_of(link.peer),
         )
         try:
             return connection if await connection.welcome else None

@@ -20,6 +20,7 @@ from bazaar_peer import __version__
 from bazaar_peer.core.types import ORIGIN, Position
 from bazaar_peer.runtime.api_peer import FORMATTED
 from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
+from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.credential import TOKEN, authorize_admin
 from bazaar_peer.runtime.files import DiskFull
 from bazaar_peer.runtime.genesis import genesis
@@ -39,8 +40,14 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Waiting:
     """`tell` what the peer waits for; `formatted` is set once the volume was formatted."""
 
-    def __init__(self, settings: ProcessSettings, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        telemetry: Telemetry | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         self.settings, self.telemetry = settings, telemetry or Telemetry()
+        self.certificates = certificates
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
         self.last = ORIGIN
         self.formatted = asyncio.Event()
@@ -105,6 +112,8 @@ class Waiting:
             "volume": self.volume,
             "release": __version__,
         }
+        if self.certificates is not None:
+            told["tls"] = self.certificates.told()
         if self.found:
             epoch, index = self.last
             told |= {"found": self.found, "last_epoch": epoch, "last_index": index}

@@ -1,0 +1,148 @@
+"""Certificates of a ring: its own authority, and one a peer, for both ends of a connection.
+
+P-256 keys. A ring's authority may sign names of the ring's own Service alone, and no other
+authority. What Python's `ssl` asks for with VERIFY_X509_STRICT is there (RFC 5280): subject and
+authority key identifiers, and constraints that are critical.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+
+AUTHORITY_DAYS, CERTIFICATE_DAYS = 730, 90
+BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+SKEW = timedelta(hours=1)
+"""So far a node's clock may be behind."""
+USED = 2 / 3
+"""After so much of its time a certificate is made anew: an operator may be away for a month."""
+
+
+class Pair(Struct, frozen=True):
+    """A certificate and its key, PEM; an empty key is lost or not wanted."""
+
+    certificate: str
+    key: str = ""
+
+
+def new_key() -> str:
+    made = ec.generate_private_key(ec.SECP256R1())
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def authority(title: str, domains: list[str], now: float) -> Pair:
+    """Make a ring's authority; `domains`: under which it may name peers."""
+    key = new_key()
+    public = _public(key)
+    builder = (
+        _begun(title, now, AUTHORITY_DAYS)
+        .issuer_name(_name(title))
+        .public_key(public)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(
+            x509.NameConstraints([x509.DNSName(domain) for domain in domains], None), critical=True
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+    )
+    return Pair(_signed(builder, key), key)
+
+
+def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
+    """Certify a peer's key, under these names."""
+    issuer, public = x509.load_pem_x509_certificate(by.certificate.encode()), _public(key)
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    both = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    builder = (
+        _begun(title, now, CERTIFICATE_DAYS)
+        .issuer_name(issuer.subject)
+        .public_key(public)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(BOTH_ENDS), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(both, critical=False)
+    )
+    return _signed(builder, by.key)
+
+
+def is_good(certificate: str, by: str, key: str, now: float) -> bool:
+    """Tell whether it was issued by that authority for that key, and is not due to be renewed."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+        found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
+        return found.public_key() == _public(key) and not is_due(certificate, now)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+
+
+def is_due(certificate: str, now: float) -> bool:
+    """Tell whether it is to be made anew; also if it is none."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+    except ValueError:
+        return True
+    begins, ends = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
+    return now > begins + (ends - begins) * USED
+
+
+def ends_at(certificate: str) -> float:
+    """Return until when it is good, in seconds since 1970."""
+    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()
+
+
+def _public(key: str) -> ec.EllipticCurvePublicKey:
+    found = load_pem_private_key(key.encode(), None)
+    assert isinstance(found, ec.EllipticCurvePrivateKey)
+    return found.public_key()
+
+
+def _begun(title: str, now: float, days: int) -> x509.CertificateBuilder:
+    at = datetime.fromtimestamp(now, UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(title))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(at - SKEW)
+        .not_valid_after(at + timedelta(days=days))
+    )
+
+
+def _name(title: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)])
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _signed(builder: x509.CertificateBuilder, key: str) -> str:
+    signer = load_pem_private_key(key.encode(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
