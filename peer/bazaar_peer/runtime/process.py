@@ -28,7 +28,7 @@ from bazaar_peer.core.effects import Recovered
 from bazaar_peer.core.events import Resign
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.progress import NEAR
-from bazaar_peer.core.types import NOBODY, SECOND, Settings, ordinal_of, peer_id
+from bazaar_peer.core.types import NOBODY, SECOND, PeerId, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
 from bazaar_peer.runtime.api_peer import CERTIFICATES
@@ -108,16 +108,8 @@ class Process:
         )
         jitter = partial(random.getrandbits, 31)
         self.peer = Peer(own, Market, recovered, jitter, time.monotonic_ns())
-        speaker = Speaker(
-            ring=settings.ring,
-            life=life,
-            boot=recovered.hard.boot + 1,
-            address=settings.own_address,
-            made=volume.identity.made,
-            secret=between_peers(settings.token),
-        )
         self.transport = TcpTransport(
-            speaker,
+            self._speaker(life, recovered.hard.boot + 1),
             lambda peer: settings.peer_address(ordinal_of(peer)),
             deliver=lambda sender, messages: self.driver.deliver(sender, messages),  # noqa: PLW0108
             report=lambda event: self.driver.submit(event),  # noqa: PLW0108 (made below)
@@ -135,6 +127,17 @@ class Process:
         self.driver = Driver(core, network, VolumeStore(volume), meter=meter)
         replayed = sum(record.last - record.first + 1 for record in recovered.records)
         telemetry.begin(self.peer, time.monotonic_ns, lambda: self.driver.waiting, replayed)
+
+    def _speaker(self, life: PeerId, boot: int) -> Speaker:
+        settings = self.settings
+        return Speaker(
+            ring=settings.ring,
+            life=life,
+            boot=boot,
+            address=settings.own_address,
+            made=self.volume.identity.made,
+            secret=between_peers(settings.token),
+        )
 
     async def run(self, asked: Asked) -> int:
         """Serve until told to stop; return the exit code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -222,11 +222,12 @@ async def test_authority_is_replaced_without_a_link_lost(ring: Ring) -> None:
             for peer in (0, 1):
                 ring.certify(peer, by=new)
 
-        for step in (
+        steps: list[Callable[[], None]] = [
             lambda: ring.trust(ring.ca.certificate, new.certificate),
             certify,
             lambda: ring.trust(new.certificate),
-        ):
+        ]
+        for step in steps:
             before = first.told(), second.told()
             step()
             while first.told() == before[0] or second.told() == before[1]:  # noqa: ASYNC110
