@@ -109,13 +109,18 @@ class ControlPlane(Node):
 
     @contextlib.contextmanager
     def api_stopped(self) -> Iterator[None]:
-        """Stop the API server's process, and let it go on."""
+        """Stop the API server's process, and let it go on.
+
+        Controllers and scheduler end whenever they lose their leases, and the kubelet lets them wait
+        longer each time, up to five minutes; it forgets that when it starts anew.
+        """
         self.do("pkill", "-STOP", "-x", "kube-apiserver")
         try:
             yield
         finally:
             self.do("pkill", "-CONT", "-x", "kube-apiserver")
             until(lambda: self._answers() or None, "the API server answers again")
+            self.do("systemctl", "restart", "kubelet")
 
     def _answers(self) -> bool:
         ask = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "get", "--raw", "/readyz")
