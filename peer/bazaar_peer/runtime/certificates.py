@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +51,8 @@ class Certificates:
         self.client: ssl.SSLContext | None = None
         self.why = "nothing was read yet"
         """Why the files, as they are now, cannot be used; empty: they are used."""
-        self.ends: dict[int, float] = {}
-        """Until when (seconds since 1970) the certificates are good that others showed here."""
+        self.first_end = 0.0
+        """When the first certificate ends that others show, in seconds since 1970; 0: none do."""
 
     def look(self) -> bool:
         """Use what lies there now; tell whether it is new.
@@ -102,10 +102,14 @@ class Certificates:
             told = "it speaks no TLS, and this ring requires it"
             return told if self.mode == REQUIRED else ""
         names = [name for _, name in shown.get("subjectAltName", ())]
-        if self.name_of(peer) not in names:
-            return f"its certificate is {', '.join(names) or 'nobody'}'s, not peer {peer}'s"
-        self.ends[peer] = ssl.cert_time_to_seconds(shown["notAfter"])
-        return ""
+        if self.name_of(peer) in names:
+            return ""
+        return f"its certificate is {', '.join(names) or 'nobody'}'s, not peer {peer}'s"
+
+    def note(self, shown: Iterable[Mapping[str, Any] | None]) -> None:
+        """Note what others show now."""
+        ends = [ssl.cert_time_to_seconds(each["notAfter"]) for each in shown if each]
+        self.first_end = min(ends, default=0.0)
 
     def _read(self) -> _Found:
         mode = _content(self._folder / MODE_FILE).decode(errors="replace").strip()

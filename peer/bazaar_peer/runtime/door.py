@@ -114,6 +114,7 @@ class Door:
         while True:
             await asyncio.sleep(LOOK_S)
             certificates.look()
+            certificates.note(connection.shown for connection in self._connections())
             for connection in self._connections():
                 plain = connection.shown is None
                 if loop.time() > connection.until or (plain and certificates.mode == REQUIRED):

@@ -229,6 +229,8 @@ async def lives(settings: ProcessSettings) -> int:
     asked = Asked()
     telemetry = Telemetry(settings.items, max(settings.peers, CLUSTER_MAX))
     certificates = certificates_of(settings)
+    if certificates is not None:
+        telemetry.catalogue.certificate_ends.set_function(lambda: certificates.first_end)
     while True:
         found = await _awaited(settings, asked, telemetry, certificates)
         if found is None:

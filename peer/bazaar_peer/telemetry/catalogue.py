@@ -137,6 +137,10 @@ class Catalogue:
         self.heard_at = self._gauge(
             "heartbeat_last_received_timestamp_seconds", "When the trader was last heard"
         )
+        self.certificate_ends = self._gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the first of the certificates ends that other peers show here; 0: they show none",
+        )
         ordinals = tuple(map(str, range(peers)))
         self.lag = self._gauge(
             "replication_lag_entries",
