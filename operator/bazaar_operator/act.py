@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from bazaar_operator import labels, manifests
+from bazaar_operator import secrets as secrets_of_ring
 from bazaar_operator.api import Api, ApiError, Object
 from bazaar_operator.events import tell
 from bazaar_operator.metrics import Metrics
@@ -24,9 +25,11 @@ from bazaar_operator.peers import Peers
 from bazaar_operator.plan import (
     Action,
     Apply,
+    Certify,
     DeleteClaim,
     Format,
     LabelPod,
+    Nudge,
     OwnClaim,
     Remove,
     Resign,
@@ -69,6 +72,12 @@ class Hands:
                 return await self._apply(seen, manifest)
             case Remove(_, kind, name):
                 return await self._remove(seen, kind, name)
+            case Certify():
+                await secrets_of_ring.certify(self.api, seen)
+            case Nudge(pod, mark):
+                place = "/metadata/annotations/" + labels.NUDGE.replace("/", "~1")
+                note: Object = {"op": "add", "path": place, "value": mark}
+                await self._patch(seen, "Pod", pod.name, pod.uid, [note])
             case Format() | Resize() | Resign():
                 await self._order(seen, action)
             case StopPod(pod, why):

@@ -7,6 +7,7 @@ authority key identifiers, and constraints that are critical.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -26,6 +27,8 @@ AUTHORITY_DAYS, CERTIFICATE_DAYS = 730, 90
 BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 SKEW = timedelta(hours=1)
 """So far a node's clock may be behind."""
+REMEMBERED = 4096
+"""Each pass over each ring looks at all its certificates; they seldom change."""
 USED = 2 / 3
 """After so much of its time a certificate is made anew: an operator may be away for a month."""
 
@@ -84,27 +87,37 @@ def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
 
 def is_good(certificate: str, by: str, key: str, now: float) -> bool:
     """Tell whether it was issued by that authority for that key, and is not due to be renewed."""
-    try:
-        found = x509.load_pem_x509_certificate(certificate.encode())
-        found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
-        return found.public_key() == _public(key) and not is_due(certificate, now)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
+    return _belongs(certificate, by, key) and not is_due(certificate, now)
 
 
 def is_due(certificate: str, now: float) -> bool:
     """Tell whether it is to be made anew; also if it is none."""
-    try:
-        found = x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError:
-        return True
-    begins, ends = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
+    begins, ends = _times(certificate)
     return now > begins + (ends - begins) * USED
 
 
 def ends_at(certificate: str) -> float:
-    """Return until when it is good, in seconds since 1970."""
-    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()
+    """Return until when it is good, in seconds since 1970; 0 if it is no certificate."""
+    return _times(certificate)[1]
+
+
+@functools.lru_cache(REMEMBERED)
+def _belongs(certificate: str, by: str, key: str) -> bool:
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+        found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
+        return found.public_key() == _public(key)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+
+
+@functools.lru_cache(REMEMBERED)
+def _times(certificate: str) -> tuple[float, float]:
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+    except ValueError:
+        return 0.0, 0.0
+    return found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
 
 
 def _public(key: str) -> ec.EllipticCurvePublicKey:

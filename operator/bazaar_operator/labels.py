@@ -37,6 +37,11 @@ TRADER = f"{GROUP}/trader"
 SETTINGS_HASH = f"{GROUP}/settings-hash"
 CRD_VERSION = f"{GROUP}/crd-version"
 UPDATE_TO = f"{GROUP}/update-to"
+ROTATE = f"{GROUP}/rotate-certificates"
+"""On a Bazaar: another value than before asks for another authority, and new certificates."""
+NUDGE = f"{GROUP}/certificates"
+"""On a pod: its change lets the kubelet look at the pod's Secrets at once."""
+KEYS_HASH = f"{GROUP}/keys-hash"
 DELETION_PROTECTION = f"{GROUP}/deletion-protection"
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
@@ -80,6 +85,21 @@ def config_map(name: str) -> str:
 
 def admin_secret(name: str) -> str:
     return f"{name}-admin"
+
+
+def authority_secret(name: str) -> str:
+    """The ring's own authority with its key: for the operator alone, no pod mounts it."""
+    return f"{name}-ca"
+
+
+def keys_secret(name: str) -> str:
+    """The peers' keys, by the names of their pods: each pod sees its own."""
+    return f"{name}-keys"
+
+
+def certificates_secret(name: str) -> str:
+    """What all pods see: nothing of it is secret, but the name collides with no Bazaar's."""
+    return f"{name}-certificates"
 
 
 def budget(name: str) -> str:

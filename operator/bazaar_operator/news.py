@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bazaar_operator.spec import Bazaar, Status
+from bazaar_operator.spec import Bazaar, Status, TlsStatus
 
 
 def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
@@ -25,6 +25,7 @@ def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
             found.append(("Normal", "VolumeAdmitted", f"peer {ordinal} has volume {volume}"))
     if old.image and new.image != old.image:
         found.append(("Normal", "ImageChanged", f"from {old.image} to {new.image}"))
+    found += _tls_news(old.tls, new.tls)
     if new.phase != old.phase:
         found += _phase_news(old, new)
     if _said(new, "Stalled") not in {"", _said(old, "Stalled")}:
@@ -32,6 +33,21 @@ def news(bazaar: Bazaar, new: Status) -> list[tuple[str, str, str]]:
     if _said(new, "Degraded") not in {"", _said(old, "Degraded")}:
         found.append(("Warning", "CRDOutdated", _said(new, "Degraded")))
     return found
+
+
+def _tls_news(old: TlsStatus, new: TlsStatus) -> Iterator[tuple[str, str, str]]:
+    if new.mode != old.mode:
+        yield {
+            "Offered": ("Normal", "TlsOffered", "peers speak TLS with those that know it already"),
+            "Required": ("Normal", "TlsRequired", "peers speak with each other by TLS alone"),
+            "": ("Normal", "TlsOff", "peers speak with each other plainly"),
+        }[new.mode]
+    if new.step == "Trusting" != old.step:
+        yield "Normal", "CertificatesRotating", "a new authority signs, once all peers trust it"
+    elif new.step == "Stable" and old.step not in {"", "Stable"}:
+        yield "Normal", "CertificatesRotated", "the former authority is trusted no more"
+    elif new.step == "Stable" and new.until > old.until:
+        yield "Normal", "CertificatesIssued", f"the next ones are due before {new.until}"
 
 
 def _phase_news(old: Status, new: Status) -> Iterator[tuple[str, str, str]]:

@@ -12,45 +12,19 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from bazaar_operator import labels, manifests
 from bazaar_operator.spec import Bazaar, Member
+from bazaar_operator.views import PeerView
+
+if TYPE_CHECKING:
+    from bazaar_operator.trust import Trust
 
 APPLIED_HASH = f"{labels.GROUP}/applied-hash"
 """On the StatefulSet: what it was built from, without `replicas`; never a deep comparison."""
-
-VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked", "full"})
-"""States of a process that votes nowhere: to stop it takes nothing from a majority."""
-
-
-class PeerView(Struct, frozen=True):
-    """One peer's own words: GET /v1/peer. Unknown fields are of newer peers, and ignored."""
-
-    state: str
-    why: str = ""
-    ring: str = ""
-    ordinal: int = -1
-    volume: str = ""
-    release: str = ""
-    found: str = ""
-    incarnation: int = 0
-    ready: bool = False
-    role: str = ""
-    trader: int = -1
-    epoch: int = 0
-    commit_index: int = 0
-    applied_index: int = 0
-    last_epoch: int = 0
-    last_index: int = 0
-    """Where its journal ends; of `former`, that of the volume of ring `found`."""
-    voter: bool = False
-    size: int = 0
-    generation: int = 0
-    waits: str = ""
-    members: tuple[Member, ...] = ()
 
 
 class Pod(Struct, frozen=True, kw_only=True):
@@ -66,6 +40,8 @@ class Pod(Struct, frozen=True, kw_only=True):
     labelled: bool = False
     down: bool = False
     """Its container does not run now: it waits to be started again, or has ended."""
+    nudged: str = ""
+    """What its certificates were when its kubelet was last told to look."""
     peer: PeerView | None = None
 
 
@@ -118,6 +94,8 @@ class Observation:
     statefulset: StatefulSet | None = None
     pods: tuple[Pod, ...] = ()
     claims: tuple[Claim, ...] = ()
+    trust: Trust | None = None
+    """Of a ring that has certificates, or is to have them."""
 
     @cached_property
     def serving(self) -> tuple[Pod, ...]:

@@ -15,12 +15,13 @@ from bazaar_operator.observation import (
     APPLIED_HASH,
     Claim,
     Observation,
-    PeerView,
     Pod,
     StatefulSet,
 )
 from bazaar_operator.peers import Peers
+from bazaar_operator.secrets import trust_of
 from bazaar_operator.spec import Bazaar
+from bazaar_operator.views import PeerView
 
 REVISION = "controller-revision-hash"
 
@@ -38,10 +39,11 @@ async def observe(
 ) -> Observation:
     """Raises: ApiError: an API call failed, so there is no observation."""
     space, mine = bazaar.namespace, f"{labels.BAZAAR}={bazaar.name}"
-    found, pods, claims = await asyncio.gather(
+    found, pods, claims, trust = await asyncio.gather(
         api.get("StatefulSet", space, labels.statefulset(bazaar.name)),
         api.all("Pod", space, mine),
         api.all("PersistentVolumeClaim", space, mine),
+        trust_of(api, bazaar),
     )
     read = [pod for pod in (_pod(bazaar.name, each) for each in pods) if pod]
     views = await look_at(peers, read)
@@ -56,6 +58,7 @@ async def observe(
         statefulset=_statefulset(found) if found else None,
         pods=tuple(msgspec.structs.replace(p, peer=v) for p, v in zip(read, views, strict=True)),
         claims=tuple(c for c in (_claim(bazaar.name, each) for each in claims) if c),
+        trust=trust,
     )
 
 
@@ -100,6 +103,7 @@ def _pod(name: str, body: Object) -> Pod | None:
         ),
         leaving="deletionTimestamp" in meta,
         labelled=has.get(labels.TRADER) == "true",
+        nudged=(meta.get("annotations") or {}).get(labels.NUDGE, ""),
         down=any("running" not in (each.get("state") or {"running"}) for each in containers),
     )
 

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from bazaar_operator import labels
-from bazaar_operator.observation import PeerView
+from bazaar_operator.views import PeerView
 
 LOOK_S = 1.0
 POST_S = 3.0

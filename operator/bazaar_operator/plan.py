@@ -19,9 +19,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from bazaar_operator import manifests
+from bazaar_operator import manifests, trust
 from bazaar_operator.observation import (
-    VOTELESS,
     Claim,
     Observation,
     Pod,
@@ -29,6 +28,7 @@ from bazaar_operator.observation import (
     heard,
     is_majority,
 )
+from bazaar_operator.views import VOTELESS
 
 
 class Apply(Struct, frozen=True):
@@ -41,6 +41,17 @@ class Remove(Struct, frozen=True):
     api_version: str
     kind: str
     name: str
+
+
+class Certify(Struct, frozen=True):
+    """Make, change or renew what the ring's Secrets hold."""
+
+
+class Nudge(Struct, frozen=True):
+    """Let the pod's kubelet look at its Secrets now, and not in a minute."""
+
+    pod: Pod
+    mark: str
 
 
 class Format(Struct, frozen=True):
@@ -81,18 +92,41 @@ class DeleteClaim(Struct, frozen=True):
 
 
 Action: TypeAlias = (
-    Apply | Remove | Format | Resize | Resign | StopPod | LabelPod | OwnClaim | DeleteClaim
+    Apply
+    | Remove
+    | Certify
+    | Nudge
+    | Format
+    | Resize
+    | Resign
+    | StopPod
+    | LabelPod
+    | OwnClaim
+    | DeleteClaim
 )
 
 
 def plan(seen: Observation) -> list[Action]:
     """Return what to do now, in this order; nothing before the ring's identity is latched."""
-    status = seen.bazaar.status
-    if seen.bazaar.spec.paused or seen.bazaar.deleting or not (status.ring_id and status.image):
+    status, spec = seen.bazaar.status, seen.bazaar.spec
+    if seen.bazaar.deleting or not (status.ring_id and status.image):
         return []
-    if seen.bazaar.spec.hibernated:
-        return [*_objects(seen), *_claims(seen)]  # no replicas; nobody joins, leaves or is updated
-    return [*_objects(seen), *_formats(seen), *_labels(seen), *_claims(seen), *_step(seen)]
+    certificates = _certificates(seen)
+    if spec.paused or (status.tls.mode and not status.tls.keys):
+        return certificates  # a ring that is left alone must not run out of them
+    built = [*certificates, *_objects(seen)]
+    if spec.hibernated:
+        return [*built, *_claims(seen)]  # no replicas; nobody joins, leaves or is updated
+    return [*built, *_formats(seen), *_labels(seen), *_claims(seen), *_step(seen)]
+
+
+def _certificates(seen: Observation) -> list[Action]:
+    if not seen.bazaar.status.tls.mode:
+        return []
+    if trust.is_due(seen):
+        return [Certify()]
+    late, mark = set(trust.lagging(seen)), trust.mark_of_files(seen)
+    return [Nudge(pod, mark) for pod in seen.pods if pod.name in late and pod.nudged != mark]
 
 
 def _objects(seen: Observation) -> list[Action]:

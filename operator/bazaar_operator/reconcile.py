@@ -22,12 +22,14 @@ from bazaar_operator.events import tell
 from bazaar_operator.leases import Leases
 from bazaar_operator.metrics import Metrics
 from bazaar_operator.news import news
-from bazaar_operator.observation import Observation, PeerView, Pod
+from bazaar_operator.observation import Observation, Pod
 from bazaar_operator.observe import look_at, observe
 from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.plan import Apply, DeleteClaim, Resign, StopPod, plan
 from bazaar_operator.spec import Bazaar, InvalidSpec, Status, parse
 from bazaar_operator.status import derive, invalid
+from bazaar_operator.trust import OFFERED
+from bazaar_operator.views import PeerView
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ AT_ONCE_S = 0.1
 UNSETTLED_S = 2.0
 STOPS = (StopPod, Resign, DeleteClaim)
 """What is not done on a view that grew old while the API server was slow."""
+MOVING = frozenset({"Trusting", "Issuing"})
 SETTLED = frozenset({"Running", "Hibernated", "Paused", "Invalid"})
 
 
@@ -171,6 +174,7 @@ class Reconciler:
             if changed and isinstance(action, Apply) and action.manifest["kind"] == "StatefulSet":
                 break  # what was seen of revisions is no longer true
         unsettled = status.phase not in SETTLED or seen.peers_image != seen.image
+        unsettled = unsettled or status.tls.mode == OFFERED or status.tls.step in MOVING
         pause = AT_ONCE_S if again else UNSETTLED_S if unsettled else RESYNC_S
         return Pass(again_s=pause, pods=seen.pods)
 
@@ -181,7 +185,8 @@ class Reconciler:
 
 
 def _latches(status: Status) -> tuple[object, ...]:
-    return status.ring_id, status.history, status.volumes, status.image
+    tls = status.tls.mode, status.tls.keys
+    return status.ring_id, status.history, status.volumes, status.image, tls
 
 
 def _gist(view: PeerView | None) -> tuple[object, ...]:

@@ -16,7 +16,6 @@ import msgspec
 
 from bazaar_operator.observation import (
     Observation,
-    PeerView,
     Pod,
     hash_of,
     heard,
@@ -24,6 +23,7 @@ from bazaar_operator.observation import (
     voters_of,
 )
 from bazaar_operator.spec import RecoveredFrom, Status
+from bazaar_operator.views import PeerView
 
 UNTOLD = frozenset({"starting", "locked", "full"})
 """States of a peer that may be about to serve from a whole volume, or another process does."""

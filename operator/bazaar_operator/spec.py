@@ -108,6 +108,10 @@ class NetworkPolicy(Struct, frozen=True, kw_only=True):
     enabled: bool = False
 
 
+class Tls(Struct, frozen=True, kw_only=True):
+    enabled: bool = False
+
+
 class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a user wishes; the defaults are those of the definition."""
 
@@ -120,6 +124,7 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     resources: Resources = field(default_factory=Resources)
     scheduling: Scheduling = Scheduling()
     network_policy: NetworkPolicy = NetworkPolicy()
+    tls: Tls = Tls()
     update_policy: Literal["Auto", "Supervised"] = "Auto"
     record: bool = True
     drills: bool = False
@@ -150,6 +155,19 @@ class RecoveredFrom(Struct, frozen=True, kw_only=True):
     peer: int = -1
 
 
+class TlsStatus(Struct, frozen=True, kw_only=True):
+    """Of the ring's certificates; `mode` and `keys` are latched, and pods are built by them."""
+
+    mode: str = ""
+    """Empty, Offered or Required."""
+    keys: str = ""
+    """Which keys the pods have: others roll the ring."""
+    step: str = ""
+    """Of a rotation: Trusting, Issuing, or Stable."""
+    until: str = ""
+    """When the first of the certificates ends that are in use."""
+
+
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     """What was found. Latched, so written once: `ring_id` with `genesis_peers`, and `history`.
 
@@ -173,6 +191,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     ready: int = 0
     trader: str = ""
     epoch: int = 0
+    tls: TlsStatus = TlsStatus()
     image: str = ""
     """The peers' image; latched until the update policy lets a new one in."""
 

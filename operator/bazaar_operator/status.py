@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from bazaar_operator import labels, recovery
+from bazaar_operator import labels, recovery, trust
 from bazaar_operator.observation import Observation, Pod, heard
 from bazaar_operator.phases import PHASES, phase_of
 from bazaar_operator.spec import Bazaar, Condition, Status
@@ -95,7 +95,8 @@ def _latched(seen: Observation) -> Status:
         changed = {"ring_id": adopt, "history": True}
     elif seen.epoch:
         changed = {"history": True}
-    return msgspec.structs.replace(status, volumes=_volumes(seen), image=image, **changed)
+    tls = trust.status_of(seen)
+    return msgspec.structs.replace(status, volumes=_volumes(seen), image=image, tls=tls, **changed)
 
 
 def _volumes(seen: Observation) -> dict[str, str]:

@@ -111,8 +111,8 @@ class ControlPlane(Node):
     def api_stopped(self) -> Iterator[None]:
         """Stop the API server's process, and let it go on.
 
-        Controllers and scheduler end whenever they lose their leases, and the kubelet lets them wait
-        longer each time, up to five minutes; it forgets that when it starts anew.
+        Controllers and scheduler end whenever they lose their leases, and the kubelet lets them
+        wait longer each time, up to five minutes; it forgets that when it starts anew.
         """
         self.do("pkill", "-STOP", "-x", "kube-apiserver")
         try:

@@ -49,7 +49,7 @@ def test_failover_is_seen_by_prometheus_and_every_panel_has_data(
     watched: Prometheus, make_ring: MakeRing
 ) -> None:
     began = now()
-    ring = make_ring(peers=3)
+    ring = make_ring(peers=3, tls={"enabled": True})
     load = Load(ring.cluster, ring.namespace, ring.name)
     load.start()
     until(lambda: watched.value('sum(up{bazaar="shop"})') == 3, "three targets are up", 180, 1.0)

@@ -5,7 +5,7 @@ The builders read the spec and what is latched in the status (ring id, genesis p
 objects, to the byte, and applying them again changes nothing. Objects are applied server-side, so a
 builder names exactly the fields that are the operator's.
 
-The Secret is apart: its token is made once and never built again.
+Secrets are apart: what is in them is made once, or as time demands, and never built again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any
 from bazaar_operator.manifests import budget, config, network, services, statefulset
 from bazaar_operator.manifests.config import ring_json
 from bazaar_operator.manifests.metadata import Manifest, owner_reference
-from bazaar_operator.manifests.secret import admin_secret
+from bazaar_operator.manifests.secret import admin_secret, opaque_secret
 from bazaar_operator.spec import Bazaar
 
-__all__ = ["KINDS", "OPTIONAL", "Manifest", "admin_secret", "build", "owner_reference", "ring_json"]
+__all__ = [
+    "KINDS", "OPTIONAL", "Manifest", "admin_secret", "build", "opaque_secret", "owner_reference",
+    "ring_json",
+]  # fmt: skip
 
 KINDS = (
     "ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Service", "StatefulSet",

@@ -1,4 +1,4 @@
-"""The Secret with the token of those who may change members, hand over and format volumes."""
+"""Secrets: the token of those who may change members, hand over and format volumes, and others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ TOKEN_KEY = "token"  # noqa: S105 - the name of a key
 
 def admin_secret(bazaar: Bazaar, token: str) -> Manifest:
     """To be created once: who overwrote it would lock out the peers that read the former one."""
-    base = head(bazaar, "v1", "Secret", labels.admin_secret(bazaar.name))
-    return base | {
-        "type": "Opaque",
-        "data": {TOKEN_KEY: base64.b64encode(token.encode()).decode()},
-    }
+    return opaque_secret(bazaar, labels.admin_secret(bazaar.name), {TOKEN_KEY: token})
+
+
+def opaque_secret(bazaar: Bazaar, name: str, texts: dict[str, str]) -> Manifest:
+    """Return a Secret of these texts."""
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    return head(bazaar, "v1", "Secret", name) | {"type": "Opaque", "data": data}

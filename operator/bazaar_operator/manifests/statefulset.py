@@ -22,6 +22,8 @@ from bazaar_operator.spec import Bazaar, Scheduling
 VOLUME_PATH = "/data"
 CONFIG_PATH = "/etc/bazaar"
 TOKEN_PATH = "/etc/bazaar-admin"  # noqa: S105 - a folder
+CERTIFICATES_PATH = "/etc/bazaar-certificates"
+KEY_PATH = "/etc/bazaar-key.pem"
 
 GRACE_S = 30
 """Handing over, five seconds more of service, and room."""
@@ -68,7 +70,7 @@ def _template(bazaar: Bazaar) -> Manifest:
     return {
         "metadata": {
             "labels": labels.labels(bazaar.name),
-            "annotations": {labels.SETTINGS_HASH: settings_hash(bazaar)},
+            "annotations": {labels.SETTINGS_HASH: settings_hash(bazaar), **_keys(bazaar)},
         },
         "spec": {
             "automountServiceAccountToken": False,
@@ -83,7 +85,7 @@ def _template(bazaar: Bazaar) -> Manifest:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(bazaar)],
-            "volumes": _volumes(bazaar.name),
+            "volumes": _volumes(bazaar),
             **_scheduling(bazaar.name, bazaar.spec.scheduling),
         },
     }
@@ -100,7 +102,11 @@ def _container(bazaar: Bazaar) -> Manifest:
             "--token-file", f"{TOKEN_PATH}/token",
             "--volume", VOLUME_PATH,
         ],
-        "env": [_from_pod("POD_NAME", "metadata.name"), _from_pod("POD_IP", "status.podIP")],
+        "env": [
+            _from_pod("POD_NAME", "metadata.name"),
+            _from_pod("POD_IP", "status.podIP"),
+            *_tls_places(bazaar),
+        ],
         "ports": [
             {"name": "client", "containerPort": labels.CLIENT_PORT, "protocol": "TCP"},
             {"name": "peer", "containerPort": labels.PEER_PORT, "protocol": "TCP"},
@@ -121,6 +127,7 @@ def _container(bazaar: Bazaar) -> Manifest:
             {"name": "settings", "mountPath": CONFIG_PATH, "readOnly": True},
             {"name": "admin", "mountPath": TOKEN_PATH, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the root is read-only
+            *_tls_mounts(bazaar),
         ],
     }  # fmt: skip
 
@@ -138,12 +145,48 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
     }
 
 
-def _volumes(name: str) -> list[Manifest]:
+def _volumes(bazaar: Bazaar) -> list[Manifest]:
+    name = bazaar.name
     return [
         {"name": "settings", "configMap": {"name": labels.config_map(name)}},
         {"name": "admin", "secret": {"secretName": labels.admin_secret(name)}},
         {"name": "tmp", "emptyDir": {}},
+        *_tls_volumes(bazaar),
     ]
+
+
+# ---- certificates: a folder that all see and that changes, and the pod's own key
+
+
+def _keys(bazaar: Bazaar) -> Manifest:
+    """Other keys roll the ring: a key is read when a container starts."""
+    tls = bazaar.status.tls
+    return {labels.KEYS_HASH: tls.keys} if tls.mode else {}
+
+
+def _tls_places(bazaar: Bazaar) -> list[Manifest]:
+    """In the environment, where a release that knows no certificates overlooks them."""
+    if not bazaar.status.tls.mode:
+        return []
+    places = {"BAZAAR_CERTIFICATES": CERTIFICATES_PATH, "BAZAAR_KEY": KEY_PATH}
+    return [{"name": name, "value": value} for name, value in places.items()]
+
+
+def _tls_mounts(bazaar: Bazaar) -> list[Manifest]:
+    if not bazaar.status.tls.mode:
+        return []
+    key = {"name": "keys", "mountPath": KEY_PATH, "subPathExpr": "$(POD_NAME)", "readOnly": True}
+    return [{"name": "certificates", "mountPath": CERTIFICATES_PATH, "readOnly": True}, key]
+
+
+def _tls_volumes(bazaar: Bazaar) -> list[Manifest]:
+    if not bazaar.status.tls.mode:
+        return []
+    names = {
+        "certificates": labels.certificates_secret(bazaar.name),
+        "keys": labels.keys_secret(bazaar.name),
+    }
+    return [{"name": name, "secret": {"secretName": secret}} for name, secret in names.items()]
 
 
 def _scheduling(name: str, wish: Scheduling) -> dict[str, Any]:

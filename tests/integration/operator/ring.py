@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+from bazaar_operator.trust import mark_of
 from tests.integration.operator.store import Object
 
 CATCH_UP_TICKS = 2
@@ -27,6 +28,25 @@ class Volume:
 
 
 @dataclass
+class Tls:
+    """What a process was given of its ring's certificates."""
+
+    mode: str
+    trusts: str
+    certificate: str
+    key: str
+    nudged: str = ""
+
+    def told(self) -> Object:
+        return {
+            "mode": self.mode,
+            "trust": mark_of(self.trusts),
+            "certificate": mark_of(self.certificate),
+            "why": "",
+        }
+
+
+@dataclass
 class Process:
     """A peer's process; it reads its settings once, when it starts."""
 
@@ -40,6 +60,7 @@ class Process:
     lags: int = CATCH_UP_TICKS
     leaving: bool = False
     silent: bool = False
+    tls: Tls | None = None
 
 
 @dataclass
@@ -94,6 +115,8 @@ class Peers:
             "state": self.state(mine), "why": "", "ring": mine.ring, "ordinal": ordinal,
             "volume": mine.volume.id, "release": "1",
         }  # fmt: skip
+        if mine.tls:
+            told["tls"] = mine.tls.told()
         if told["state"] == "foreign":
             return told | {"found": mine.volume.ring}
         if told["state"] == "former":

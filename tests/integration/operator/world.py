@@ -7,6 +7,7 @@ moment it happens, so that a bug cannot hide behind what the ring mends later:
 - It wishes for fewer replicas than the highest member + 1, but for none of a ring that is to sleep.
 - It has a volume formatted in the place of another one, whose promises are lost then (R14).
 - It deletes the claim of a member.
+- It has a peer ask for what another cannot show: TLS, or another authority's certificate.
 - It gives a ring up whose majority runs, seen or unseen, or for a volume that lacks something.
 """
 
@@ -23,10 +24,11 @@ import msgspec
 from bazaar_operator import labels
 from bazaar_operator.api import Api, ApiError
 from bazaar_operator.metrics import Metrics
-from bazaar_operator.observation import PeerView
 from bazaar_operator.peers import PeerError
 from bazaar_operator.peers import Peers as PeersClient
 from bazaar_operator.reconcile import Pass, Reconciler
+from bazaar_operator.views import PeerView
+from tests.integration.operator.pod_secrets import PodSecrets
 from tests.integration.operator.ring import Peers, Process, Ring, Volume, is_below_majority
 from tests.integration.operator.store import Key, Object, Refused, Store
 
@@ -47,6 +49,7 @@ class World:
         self.store.watchers.append(self._check_replicas)
         self.store.watchers.append(self._check_given_up)
         self._ring = ""
+        self.secrets = PodSecrets(self.store)
 
     # ---- what a user does
 
@@ -92,6 +95,7 @@ class World:
         for body in self.store.all("pods"):
             self._run(body)
         self.peers.tick()
+        self.wrongs += self.secrets.deaf(list(self.peers.running.values()))
         for body in self.store.all("pods"):
             self._report(body)
 
@@ -119,14 +123,18 @@ class World:
             made = self.store.create("persistentvolumeclaims", {"metadata": meta, "spec": {}})
             self.volumes[made["metadata"]["uid"]] = self.peers.new_volume(ordinal)
         has = template["metadata"]["labels"] | {"controller-revision-hash": revision}
+        notes = template["metadata"]["annotations"]
         owner = {"uid": body["metadata"]["uid"], "kind": "StatefulSet", "name": name}
         pod = {
             "kind": "Pod",
             "metadata": {
                 "name": labels.pod(name, ordinal), "namespace": SPACE, "labels": has,
-                "ownerReferences": [owner],
+                "annotations": notes, "ownerReferences": [owner],
             },
-            "spec": {"image": template["spec"]["containers"][0]["image"]},
+            "spec": {
+                "image": template["spec"]["containers"][0]["image"],
+                "volumes": template["spec"]["volumes"],
+            },
         }  # fmt: skip
         self.store.create("pods", pod)
 
@@ -158,7 +166,10 @@ class World:
                 told["peers"],
                 former=tuple(told.get("former", ())),
                 recovers=made["ring"] if made.get("peer") == ordinal else "",
+                tls=self.secrets.given_to(pod),
             )
+        elif running is not None and running.tls:
+            self.secrets.refresh(pod, running.tls)
 
     def _report(self, pod: Object) -> None:
         ordinal = int(pod["metadata"]["name"].rpartition("-")[2])

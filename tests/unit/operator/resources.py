@@ -64,6 +64,7 @@ EVERYTHING: dict[str, Any] = {
         "whenUnsatisfiable": "DoNotSchedule",
     },
     "networkPolicy": {"enabled": True},
+    "tls": {"enabled": True},
     "updatePolicy": "Supervised",
     "record": False,
     "drills": True,

@@ -366,5 +366,5 @@ def test_golden_files_belong_to_somebody() -> None:
     mine = {f"chart-{path.stem.removesuffix('-values')}" for path in VALUES}
 
     assert {path.stem for path in folder.glob("*.yaml")} == mine | {
-        "defaults", "everything", "one-peer",
+        "defaults", "everything", "one-peer", "tls",
     }  # fmt: skip

@@ -42,6 +42,7 @@ def pod(of: Bazaar) -> dict[str, Any]:
     [
         ("defaults", bazaar(), 6),
         ("everything", bazaar(EVERYTHING), 9),
+        ("tls", bazaar(tls={"mode": "Required", "keys": "0123456789abcdef"}), 6),
         ("one-peer", bazaar({"peers": 1}, genesisPeers=1), 1),
     ],
 )

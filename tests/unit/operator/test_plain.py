@@ -12,8 +12,8 @@ import yaml
 from bazaar_operator import labels
 from bazaar_operator.__main__ import METRICS_PORT
 from bazaar_operator.labels import UPDATE_TO
-from bazaar_operator.observation import VOTELESS
 from bazaar_operator.phases import PHASES
+from bazaar_operator.views import VOTELESS
 from tests.unit.operator.resources import assert_restricted
 
 ROOT = Path(__file__).parents[3]

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from bazaar_operator import plan as planning
 from bazaar_operator.observation import (
     Observation,
-    PeerView,
     Pod,
     StatefulSet,
     is_majority,
 )
 from bazaar_operator.plan import Apply, Format, Resign, Resize, StopPod, plan
 from bazaar_operator.spec import Bazaar, Member, Spec, Status
+from bazaar_operator.views import PeerView
 
 RING, IMAGE = "ring-1", "bazaar:1"
 

@@ -1,0 +1,113 @@
+"""The Secrets of a ring's certificates: read with each observation, written when they are due.
+
+The authority is written first, by compare-and-swap: nothing is ever signed by a key that could be
+lost with this process. What follows from it is applied; after a crash the next pass does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import msgspec
+
+from bazaar_operator import labels, trust
+from bazaar_operator.api import Api, ApiError, Object
+from bazaar_operator.certificates import Pair
+from bazaar_operator.manifests import opaque_secret
+from bazaar_operator.observation import Observation
+from bazaar_operator.spec import Bazaar
+from bazaar_operator.trust import Authority, Trust
+
+SIGNER, NEXT, OLD, ASKED = "ca", "next", "old.crt", "asked"
+
+
+async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
+    """Read them, if the ring has certificates or is to have them.
+
+    Raises: ApiError.
+    """
+    if not (bazaar.spec.tls.enabled or bazaar.status.tls.mode):
+        return None
+    name, space = bazaar.name, bazaar.namespace
+    ca, keys, files = await asyncio.gather(
+        api.get("Secret", space, labels.authority_secret(name)),
+        api.get("Secret", space, labels.keys_secret(name)),
+        api.get("Secret", space, labels.certificates_secret(name)),
+    )
+    return Trust(
+        authority=_authority(_texts(ca)) if ca else None,
+        version=ca["metadata"]["resourceVersion"] if ca else "",
+        keys=_texts(keys),
+        files=_texts(files),
+    )
+
+
+async def certify(api: Api, seen: Observation) -> None:
+    """Write what is due; raises: ApiError."""
+    bazaar, found = seen.bazaar, seen.trust
+    assert found is not None, "asked of rings with certificates only"
+    authority = trust.stepped(seen)
+    if authority != found.authority:
+        await _swap(api, bazaar, found.version, authority)
+    keys = trust.keys_for(bazaar, found.keys)
+    if keys != found.keys:
+        name = labels.keys_secret(bazaar.name)
+        await api.apply(opaque_secret(bazaar, name, keys))
+    now = msgspec.structs.replace(found, authority=authority, keys=keys)
+    files = trust.files_for(bazaar, now, seen.now)
+    if files != found.files:
+        name = labels.certificates_secret(bazaar.name)
+        await api.apply(opaque_secret(bazaar, name, files))
+
+
+async def _swap(api: Api, bazaar: Bazaar, version: str, authority: Authority) -> None:
+    """Make it, or change it if nobody else has since it was read."""
+    name = labels.authority_secret(bazaar.name)
+    made = opaque_secret(bazaar, name, _told(authority))
+    if not version:
+        await api.create(made)
+        return
+    steps: list[Object] = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/data", "value": made["data"]},
+    ]
+    await api.patch("Secret", bazaar.namespace, name, steps)
+
+
+def _told(found: Authority) -> dict[str, str]:
+    told = {
+        f"{SIGNER}.crt": found.signer.certificate,
+        f"{SIGNER}.key": found.signer.key,
+        f"{NEXT}.crt": found.next.certificate,
+        f"{NEXT}.key": found.next.key,
+        OLD: found.old,
+        ASKED: found.asked,
+    }
+    return {name: text for name, text in told.items() if text}
+
+
+def _authority(told: dict[str, str]) -> Authority | None:
+    """Read it back; without a certificate there is none."""
+    if not told.get(f"{SIGNER}.crt"):
+        return None
+    return Authority(
+        signer=Pair(told[f"{SIGNER}.crt"], told.get(f"{SIGNER}.key", "")),
+        next=Pair(told.get(f"{NEXT}.crt", ""), told.get(f"{NEXT}.key", "")),
+        old=told.get(OLD, ""),
+        asked=told.get(ASKED, ""),
+    )
+
+
+def _texts(secret: Object | None) -> dict[str, str]:
+    """Decode a Secret's data.
+
+    Raises:
+        ApiError: it is no text: somebody else wrote it.
+    """
+    data = (secret or {}).get("data") or {}
+    try:
+        return {name: base64.b64decode(text).decode() for name, text in data.items()}
+    except ValueError as error:
+        name = secret["metadata"]["name"] if secret else ""
+        raise ApiError(0, f"Secret {name} holds no text ({error}): delete it") from error

@@ -1,0 +1,249 @@
+"""Whom a ring's peers trust, and by which certificates they are known: what there is, what is next.
+
+A ring has an authority of its own; all keys of peers are made at once, up to the largest ring, so
+that scaling needs none. TLS is switched on and off while the ring trades: it is *Offered* while
+some peers know it and some do not, and *Required* once all have said that they do.
+
+An authority is replaced in three steps, each taken when every pod has said that the one before has
+come to it: both are trusted (*Trusting*), all are certified by the new one (*Issuing*), the old one
+is trusted no more (*Stable*). All is derived from the Secrets and from what peers say, so that an
+operator that dies goes on where it stopped.
+
+`next_step`, `mode_of` and `is_due` decide; `stepped` and `files_for` make keys and signatures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from bazaar_operator import certificates, labels
+from bazaar_operator.certificates import Pair
+from bazaar_operator.observation import Observation
+from bazaar_operator.spec import PEERS_MAX, Bazaar, TlsStatus
+
+OFFERED, REQUIRED = "Offered", "Required"
+MODE_FILE, TRUST_FILE = "mode", "ca.crt"
+Step = Literal["", "make", "begin", "promote", "retire"]
+
+
+class Authority(Struct, frozen=True, kw_only=True):
+    """Who signs; `next` is to follow it and is only trusted yet, `old` went before and still is."""
+
+    signer: Pair
+    next: Pair = Pair("")
+    old: str = ""
+    asked: str = ""
+    """The last wish for another one (annotation `bazaar.dev/rotate-certificates`) that was met."""
+
+    @property
+    def bundle(self) -> str:
+        return self.signer.certificate + self.next.certificate + self.old
+
+    @property
+    def step(self) -> str:
+        return "Trusting" if self.next.certificate else "Issuing" if self.old else "Stable"
+
+
+class Trust(Struct, frozen=True, kw_only=True):
+    """What the three Secrets hold; `version` is that of the authority's, which is swapped."""
+
+    authority: Authority | None = None
+    version: str = ""
+    keys: dict[str, str] = {}
+    """By the name of the pod: that is how a pod finds its own."""
+    files: dict[str, str] = {}
+    """What all pods see: mode, whom to trust, and everybody's certificate."""
+
+
+def mode_of(seen: Observation) -> str:
+    """Return how the ring's peers are to speak; empty: plainly."""
+    wished, mode = seen.bazaar.spec.tls.enabled, seen.bazaar.status.tls.mode
+    found = seen.statefulset
+    nobody = not seen.pods and (found is None or found.replicas == 0)
+    told = [pod.peer for pod in seen.pods]
+    if wished and mode == "":
+        return REQUIRED if nobody else OFFERED
+    if wished and mode == OFFERED:
+        rolled = nobody or (seen.ring is not None and seen.template_stands and not seen.old)
+        all_know = all(peer and peer.tls and not peer.tls.why for peer in told)
+        return REQUIRED if rolled and all_know else OFFERED
+    if not wished and mode == OFFERED:
+        offer = all(peer and (not peer.tls or peer.tls.mode == OFFERED) for peer in told)
+        return "" if offer else OFFERED
+    return OFFERED if not wished and mode == REQUIRED else mode
+
+
+def status_of(seen: Observation) -> TlsStatus:
+    """Return what to tell of it, and to latch: the mode, and which keys the pods were given."""
+    found, trust, mode = seen.bazaar.status.tls, seen.trust, mode_of(seen)
+    if trust is None or trust.authority is None:
+        return msgspec.structs.replace(found, mode=mode)
+    issued = [text for name, text in trust.files.items() if name.endswith(".crt") and text]
+    until = min((certificates.ends_at(text) for text in issued), default=0.0)
+    return TlsStatus(
+        mode=mode,
+        keys=mark_of("".join(trust.keys[name] for name in sorted(trust.keys))),
+        step=trust.authority.step,
+        until=datetime.fromtimestamp(until, UTC).strftime("%FT%TZ") if until else "",
+    )
+
+
+def is_due(seen: Observation) -> bool:
+    """Tell whether anything in the Secrets is to be made or changed."""
+    trust = seen.trust
+    if trust is None:
+        return False
+    if trust.authority is None or next_step(seen) or trust.keys.keys() != _pods(seen.bazaar):
+        return True
+    mode = seen.bazaar.status.tls.mode
+    wished = {MODE_FILE: mode, TRUST_FILE: trust.authority.bundle}
+    return bool(wished.items() - trust.files.items() or _not_good(seen.now, trust))
+
+
+def next_step(seen: Observation) -> Step:
+    """Return the step that the authority takes next."""
+    trust = seen.trust
+    assert trust is not None, "asked of rings with certificates only"
+    found = trust.authority
+    if found is None:
+        return "make"
+    if found.next.certificate:
+        return "promote" if _all_say(seen, "trust") else ""
+    if found.old:
+        return "retire" if not _not_good(seen.now, trust) and _all_say(seen, "certificate") else ""
+    wish = seen.bazaar.annotations.get(labels.ROTATE, "")
+    if not found.signer.key or wish != found.asked:
+        return "begin"
+    return "begin" if certificates.is_due(found.signer.certificate, seen.now) else ""
+
+
+def lagging(seen: Observation) -> list[str]:
+    """Return the pods that do not use yet what the Secrets hold."""
+    told = {pod.name: pod.peer.tls for pod in seen.pods if pod.peer and pod.peer.tls}
+    files = seen.trust.files if seen.trust else {}
+    found = []
+    for pod in seen.pods:
+        view = told.get(pod.name)
+        wished = (
+            files.get(MODE_FILE, ""),
+            mark_of(files.get(TRUST_FILE, "")),
+            mark_of(files.get(file_of(pod.ordinal), "")),
+        )
+        if view is not None and (view.mode, view.trust, view.certificate) != wished:
+            found.append(pod.name)
+    return found
+
+
+def mark_of_files(seen: Observation) -> str:
+    files = seen.trust.files if seen.trust else {}
+    return mark_of("".join(files[name] for name in sorted(files)))
+
+
+def _all_say(seen: Observation, what: Literal["trust", "certificate"]) -> bool:
+    """Whether every pod says that it uses what the Secrets hold; one that is silent may not."""
+    assert seen.trust is not None
+    files = seen.trust.files
+    for pod in seen.pods:
+        view = pod.peer.tls if pod.peer else None
+        name = TRUST_FILE if what == "trust" else file_of(pod.ordinal)
+        if view is None or getattr(view, what) != mark_of(files.get(name, "")):
+            return False
+    found = seen.trust.authority
+    return found is not None and files.get(TRUST_FILE) == found.bundle
+
+
+def _not_good(now: float, trust: Trust) -> list[int]:
+    """Return the peers whose certificate is to be made anew."""
+    if trust.authority is None or not trust.authority.signer.key:
+        return []
+    signer, keys = trust.authority.signer.certificate, dict(enumerate(_sorted(trust.keys)))
+    return [
+        peer
+        for peer in range(PEERS_MAX)
+        if not certificates.is_good(
+            trust.files.get(file_of(peer), ""), signer, keys.get(peer, ""), now
+        )
+    ]
+
+
+def _sorted(keys: dict[str, str]) -> list[str]:
+    """Return the keys in the order of the pods' numbers."""
+    return [keys[name] for name in sorted(keys, key=lambda name: int(name.rpartition("-")[2]))]
+
+
+# ---- what makes something new
+
+
+def stepped(seen: Observation) -> Authority:
+    """Return the authority after its next step."""
+    assert seen.trust is not None
+    found, trusted = seen.trust.authority, seen.trust.files.get(TRUST_FILE, "")
+    asked = seen.bazaar.annotations.get(labels.ROTATE, "")
+    if found is None and trusted:  # the Secret is lost: what is trusted now ends by a rotation
+        return Authority(signer=Pair(trusted), next=_made(seen), asked=asked)
+    if found is None:
+        return Authority(signer=_made(seen), asked=asked)
+    change = msgspec.structs.replace
+    match next_step(seen):
+        case "begin":
+            return change(found, next=_made(seen), asked=asked)
+        case "promote":
+            return change(found, signer=found.next, next=Pair(""), old=found.signer.certificate)
+        case "retire":
+            return change(found, old="")
+        case "make" | "":
+            return found
+
+
+def keys_for(bazaar: Bazaar, found: dict[str, str]) -> dict[str, str]:
+    """Return a key for each peer that there may be; those that are there stay."""
+    return {pod: found.get(pod) or certificates.new_key() for pod in _pods(bazaar)}
+
+
+def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
+    """Return what all pods are to see; certificates that are good stay as they are."""
+    found = trust.authority
+    assert found is not None, "it is made first"
+    files = {MODE_FILE: bazaar.status.tls.mode, TRUST_FILE: found.bundle}
+    anew = set(_not_good(now, trust))
+    for peer, key in enumerate(_sorted(trust.keys)):
+        title, names = f"peer {peer}", _names(bazaar, peer)
+        files[file_of(peer)] = (
+            certificates.issue(found.signer, key, title, names, now)
+            if peer in anew
+            else trust.files.get(file_of(peer), "")
+        )
+    return files
+
+
+def _made(seen: Observation) -> Pair:
+    bazaar = seen.bazaar
+    title = f"ring {bazaar.name}"
+    return certificates.authority(title, _domains(bazaar), seen.now)
+
+
+def _domains(bazaar: Bazaar) -> list[str]:
+    service = labels.peers_service(bazaar.name)
+    return [service, f"{service}.{bazaar.namespace}.svc"]
+
+
+def _names(bazaar: Bazaar, peer: int) -> list[str]:
+    return [f"{labels.pod(bazaar.name, peer)}.{domain}" for domain in _domains(bazaar)]
+
+
+def _pods(bazaar: Bazaar) -> set[str]:
+    return {labels.pod(bazaar.name, peer) for peer in range(PEERS_MAX)}
+
+
+def file_of(peer: int) -> str:
+    return f"peer-{peer}.crt"
+
+
+def mark_of(content: str) -> str:
+    """Name a text by what is in it, as peers do."""
+    return hashlib.sha256(content.encode()).hexdigest()[:16] if content else ""

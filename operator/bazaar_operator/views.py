@@ -1,0 +1,48 @@
+"""What one peer says of itself, as the operator reads it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bazaar_operator.spec import Member
+
+VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked", "full"})
+"""States of a process that votes nowhere: to stop it takes nothing from a majority."""
+
+
+class TlsView(Struct, frozen=True):
+    """Which certificates a peer uses: marks of what it was given."""
+
+    mode: str = ""
+    trust: str = ""
+    certificate: str = ""
+    why: str = ""
+    """Why it does not use what it was given last."""
+
+
+class PeerView(Struct, frozen=True):
+    """One peer's own words: GET /v1/peer. Unknown fields are of newer peers, and ignored."""
+
+    state: str
+    why: str = ""
+    ring: str = ""
+    ordinal: int = -1
+    volume: str = ""
+    release: str = ""
+    found: str = ""
+    incarnation: int = 0
+    ready: bool = False
+    role: str = ""
+    trader: int = -1
+    epoch: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    last_epoch: int = 0
+    last_index: int = 0
+    """Where its journal ends; of `former`, that of the volume of ring `found`."""
+    voter: bool = False
+    size: int = 0
+    generation: int = 0
+    waits: str = ""
+    members: tuple[Member, ...] = ()
+    tls: TlsView | None = None

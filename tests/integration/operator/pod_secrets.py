@@ -1,0 +1,84 @@
+"""What pods see of Secrets: all of it when they start, later what the kubelet brings, and when."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import itertools
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bazaar_operator import labels
+from bazaar_operator.trust import REQUIRED, TRUST_FILE, file_of
+from tests.integration.operator.ring import Process, Tls
+from tests.integration.operator.store import Key, Object, Store
+
+REFRESH_TICKS = 8
+"""A kubelet looks at a pod's Secrets so often; at once when the pod changes."""
+
+
+class PodSecrets:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ticks = itertools.count(1)
+
+    def given_to(self, pod: Object) -> Tls | None:
+        """What a container finds that starts now; None: it has no such volumes."""
+        named = {
+            v["name"]: v["secret"]["secretName"] for v in pod["spec"]["volumes"] if "secret" in v
+        }
+        if "keys" not in named:
+            return None
+        keys, files = self._texts(named["keys"]), self._texts(named["certificates"])
+        name = pod["metadata"]["name"]
+        mine = files[file_of(int(name.rpartition("-")[2]))]
+        assert is_pair(mine, keys[name]), f"{name} starts with a certificate of another key"
+        return Tls(files["mode"], files[TRUST_FILE], mine, keys[name], _nudge(pod))
+
+    def refresh(self, pod: Object, tls: Tls) -> None:
+        if tls.nudged == _nudge(pod) and next(self._ticks) % REFRESH_TICKS:
+            return
+        files = self._texts(pod["metadata"]["labels"][labels.BAZAAR] + "-certificates")
+        mine = files[file_of(int(pod["metadata"]["name"].rpartition("-")[2]))]
+        tls.nudged = _nudge(pod)
+        if is_pair(mine, tls.key):
+            tls.mode, tls.trusts, tls.certificate = files["mode"], files[TRUST_FILE], mine
+
+    def deaf(self, running: list[Process]) -> list[str]:
+        """Return which peers cannot speak with each other."""
+        found = []
+        for one, other in itertools.permutations(running, 2):
+            if one.tls is None or other.tls is None:
+                if one.tls and one.tls.mode == REQUIRED:
+                    found.append(f"{one.ordinal} requires TLS, and {other.ordinal} speaks none")
+            elif not is_trusted(other.tls.certificate, one.tls.trusts):
+                found.append(f"{one.ordinal} does not trust the certificate of {other.ordinal}")
+        return found
+
+    def _texts(self, name: str) -> dict[str, str]:
+        secret = self._store.objects[Key("secrets", "ns", name)]
+        return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+
+
+def _nudge(pod: Object) -> str:
+    return str(pod["metadata"].get("annotations", {}).get(labels.NUDGE, ""))
+
+
+@functools.cache
+def is_pair(certificate: str, key: str) -> bool:
+    found = x509.load_pem_x509_certificate(certificate.encode())
+    return found.public_key() == load_pem_private_key(key.encode(), None).public_key()
+
+
+@functools.cache
+def is_trusted(certificate: str, trusts: str) -> bool:
+    found = x509.load_pem_x509_certificate(certificate.encode())
+    for authority in x509.load_pem_x509_certificates(trusts.encode()):
+        try:
+            found.verify_directly_issued_by(authority)
+        except (ValueError, InvalidSignature):
+            continue
+        return True
+    return False

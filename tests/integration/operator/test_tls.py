@@ -1,0 +1,277 @@
+"""Certificates of a ring: on, off and replaced while it trades, and nobody is deaf meanwhile.
+
+`World.check` fails if two peers that run could not speak with each other at any moment.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bazaar_operator import labels, trust
+from tests.integration.operator.store import Key, Object
+from tests.integration.operator.test_faults import Blow, Killed
+from tests.integration.operator.test_faults import gist as plain_gist
+from tests.integration.operator.test_scale import running
+from tests.integration.operator.world import NAME, SPACE, Operator, World
+
+DAY_S = 86_400.0
+ON, OFF = {"enabled": True}, {"enabled": False}
+KEYS = re.compile(r"'bazaar.dev/keys-hash': '\w+'")
+
+
+def secret(world: World, suffix: str) -> dict[str, str]:
+    data: dict[str, str] = world.store.get("secrets", f"{NAME}-{suffix}")["data"]
+    return data
+
+
+def lose(world: World, suffix: str) -> None:
+    world.store.remove(Key("secrets", SPACE, f"{NAME}-{suffix}"))
+
+
+def modes(world: World) -> set[str]:
+    return {mine.tls.mode if mine.tls else "" for mine in world.peers.running.values()}
+
+
+def uids(world: World) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in world.store.all("pods")}
+
+
+def rotate(world: World, wish: str = "now") -> None:
+    world.store.merge(
+        Key(labels.PLURAL, SPACE, NAME), {"metadata": {"annotations": {labels.ROTATE: wish}}}
+    )
+
+
+def gist(world: World) -> Any:
+    """As of other stories, without what is random: which keys there are."""
+    found = KEYS.sub("", str(plain_gist(world)))
+    tls = world.status["tls"]
+    return found, tls["mode"], tls["step"], modes(world)
+
+
+def news(world: World, about: str) -> dict[str, int]:
+    return Counter(reason for reason in world.events if reason.startswith(about))
+
+
+def held(world: World) -> dict[str, Object]:
+    return {name: secret(world, name) for name in ("ca", "keys", "certificates")}
+
+
+async def test_new_ring_requires_tls_from_its_first_moment() -> None:
+    world, _ = await running(3, tls=ON)
+
+    world.check()
+    assert modes(world) == {"Required"}
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert len(secret(world, "keys")) == len(secret(world, "certificates")) - 2 == 24
+    assert secret(world, "ca").keys() == {"ca.crt", "ca.key"}
+    mounted = str(world.store.get("statefulsets", NAME)["spec"])
+    assert f"{NAME}-keys" in mounted
+    assert f"{NAME}-ca" not in mounted
+    for name in ("ca", "keys", "certificates"):
+        owners = world.store.get("secrets", f"{NAME}-{name}")["metadata"]["ownerReferences"]
+        assert [owner["kind"] for owner in owners] == ["Bazaar"]
+
+
+async def test_ring_grows_and_shrinks_with_the_keys_that_are_there() -> None:
+    world, operator = await running(3, tls=ON)
+    before = held(world)
+
+    for size in (6, 2):
+        world.wish(peers=size)
+        await operator.settle()
+
+    world.check()
+    assert held(world) == before
+    assert world.ring.voters == {0, 1}
+
+
+async def test_tls_is_switched_on_and_off_while_the_ring_trades() -> None:
+    world, operator = await running(3)
+    assert modes(world) == {""}
+    changes = len(world.ring.changes)
+
+    world.wish(tls=ON)
+    await operator.settle()
+    world.check()
+    assert (modes(world), world.status["tls"]["mode"]) == ({"Required"}, "Required")
+    assert len(world.ring.changes) == changes + 1
+
+    world.wish(tls=OFF)
+    await operator.settle()
+    world.check()
+    assert (modes(world), world.status["tls"]["mode"]) == ({""}, "")
+    assert len(world.ring.changes) == changes + 2
+    assert news(world, "Tls") == {"TlsOffered": 2, "TlsRequired": 1, "TlsOff": 1}
+
+
+async def test_tls_is_not_required_while_a_peer_is_silent() -> None:
+    world, operator = await running(3)
+    world.wish(tls=ON)
+    while modes(world) != {"Offered"}:
+        await operator.once()
+        world.tick()
+    world.peers.running[1].silent = True
+    for _ in range(30):
+        await operator.once()
+        world.tick()
+    assert world.status["tls"]["mode"] == "Offered"
+
+    world.peers.running[1].silent = False
+    await operator.settle()
+    world.check()
+    assert modes(world) == {"Required"}
+
+
+async def test_ring_that_sleeps_wakes_with_tls() -> None:
+    world, operator = await running(3)
+    world.wish(hibernated=True)
+    await operator.settle()
+    world.wish(tls=ON)
+    await operator.settle()
+    world.wish(hibernated=False)
+    await operator.settle()
+
+    world.check()
+    assert modes(world) == {"Required"}
+    assert "TlsOffered" not in world.events
+
+
+async def test_authority_is_replaced_while_the_ring_trades() -> None:
+    world, operator = await running(3, tls=ON)
+    before, pods = held(world), uids(world)
+
+    rotate(world)
+    await operator.settle()
+
+    world.check()
+    assert held(world)["ca"]["ca.key"] != before["ca"]["ca.key"]
+    assert held(world)["keys"] == before["keys"]
+    assert world.status["tls"]["step"] == "Stable"
+    assert uids(world) == pods
+    assert len(world.ring.changes) == 1
+    said = {"CertificatesIssued": 1, "CertificatesRotating": 1, "CertificatesRotated": 1}
+    assert news(world, "Certificates") == said
+    after = held(world)
+    await Operator(world).settle()  # the same wish again is no wish
+    assert held(world) == after
+
+
+async def test_authority_is_not_replaced_while_a_peer_is_silent() -> None:
+    world, operator = await running(3, tls=ON)
+    before = held(world)
+    world.peers.running[1].silent = True
+    rotate(world)
+    for _ in range(60):
+        await operator.once()
+        world.tick()
+    assert world.status["tls"]["step"] == "Trusting"
+    assert held(world)["ca"]["ca.key"] == before["ca"]["ca.key"]
+
+    world.peers.running[1].silent = False
+    await operator.settle()
+    world.check()
+    assert world.status["tls"]["step"] == "Stable"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_certificates_are_renewed_in_time(paused: bool) -> None:
+    """A ring that is left alone goes on: it must not run out of them."""
+    world, _ = await running(3, tls=ON)
+    before, pods, until = held(world), uids(world), world.status["tls"]["until"]
+    world.wish(paused=paused)
+
+    await Operator(world, ahead_s=59 * DAY_S).settle()
+    assert held(world) == before
+    await Operator(world, ahead_s=61 * DAY_S).settle()
+
+    world.check()
+    assert held(world)["certificates"].keys() == before["certificates"].keys()
+    assert held(world)["certificates"]["peer-0.crt"] != before["certificates"]["peer-0.crt"]
+    assert (held(world)["ca"], held(world)["keys"]) == (before["ca"], before["keys"])
+    assert world.status["tls"]["until"] > until
+    assert uids(world) == pods
+
+
+async def test_authority_is_replaced_in_time() -> None:
+    world, _ = await running(3, tls=ON)
+    before = held(world)
+
+    await Operator(world, ahead_s=500 * DAY_S).settle()
+
+    world.check()
+    assert held(world)["ca"]["ca.key"] != before["ca"]["ca.key"]
+    assert world.status["tls"]["step"] == "Stable"
+
+
+@pytest.mark.parametrize("name", ["ca", "keys", "certificates"])
+async def test_lost_secret_is_made_again_and_nobody_is_deaf(name: str) -> None:
+    world, operator = await running(3, tls=ON)
+    pods = uids(world)
+
+    lose(world, name)
+    await operator.settle()
+
+    world.check()
+    assert modes(world) == {"Required"}
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert not (uids(world) & pods) if name == "keys" else uids(world) == pods
+    assert len(world.ring.changes) == (2 if name == "keys" else 1)
+
+
+async def story(name: str) -> World:
+    world, _ = await running(3, tls=OFF if name == "on" else ON)
+    if name == "rotate":
+        rotate(world)
+    else:
+        world.wish(tls=ON if name == "on" else OFF)
+    return world
+
+
+@pytest.mark.parametrize("name", ["on", "off", "rotate"])
+async def test_a_kill_at_any_write_changes_nothing_in_the_end(name: str) -> None:
+    base, whole = await story(name), Blow(0, late=False)
+    world = copy.deepcopy(base)
+    await Operator(world, before=whole.before).settle()
+    wished = gist(world)
+    assert whole.count > 5
+
+    for at in range(1, whole.count + 1, 1 if name == "rotate" else 3):
+        for late in (False, True):
+            world, blow = copy.deepcopy(base), Blow(at, late)
+            try:
+                await Operator(world, before=blow.before, after=blow.after).settle()
+            except Killed:
+                world.tick()
+                await Operator(world).settle()
+            world.check()
+            assert gist(world) == wished, f"{name} killed at write {at}, late: {late}"
+
+
+@pytest.mark.parametrize(
+    ("name", "bug", "said"),
+    [
+        ("on", "mode_of", "requires TLS"),
+        ("off", "mode_of", "requires TLS"),
+        ("rotate", "_all_say", "does not trust"),
+    ],
+)
+async def test_who_does_not_wait_for_all_peers_is_seen(
+    name: str, bug: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted bugs: TLS is required, or given up, at once; a step does not wait for the others."""
+    world = await story(name)
+    at_once = {"on": "Required", "off": ""}.get(name, True)
+    monkeypatch.setattr(trust, bug, lambda *_: at_once)
+
+    for _ in range(60):
+        await Operator(world).once()
+        world.tick()
+
+    with pytest.raises(AssertionError, match=said):
+        world.check()
