@@ -15,8 +15,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from bazaar_operator import labels, manifests
-from bazaar_operator import secrets as secrets_of_ring
+from bazaar_operator import labels, manifests, trust_store
 from bazaar_operator.api import Api, ApiError, Object
 from bazaar_operator.events import tell
 from bazaar_operator.metrics import Metrics
@@ -73,7 +72,7 @@ class Hands:
             case Remove(_, kind, name):
                 return await self._remove(seen, kind, name)
             case Certify():
-                await secrets_of_ring.certify(self.api, seen)
+                await trust_store.certify(self.api, seen)
             case Nudge(pod, mark):
                 place = "/metadata/annotations/" + labels.NUDGE.replace("/", "~1")
                 note: Object = {"op": "add", "path": place, "value": mark}

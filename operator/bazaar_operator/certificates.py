@@ -27,6 +27,7 @@ AUTHORITY_DAYS, CERTIFICATE_DAYS = 730, 90
 BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 SKEW = timedelta(hours=1)
 """So far a node's clock may be behind."""
+NEVER = (0.0, 0.0)
 REMEMBERED = 4096
 """Each pass over each ring looks at all its certificates; they seldom change."""
 USED = 2 / 3
@@ -85,6 +86,19 @@ def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
     return _signed(builder, by.key)
 
 
+@functools.lru_cache(REMEMBERED)
+def is_key(text: str) -> bool:
+    try:
+        _public(text)
+    except (ValueError, TypeError, AssertionError):
+        return False
+    return True
+
+
+def is_certificate(text: str) -> bool:
+    return _times(text) != NEVER
+
+
 def is_good(certificate: str, by: str, key: str, now: float) -> bool:
     """Tell whether it was issued by that authority for that key, and is not due to be renewed."""
     return _belongs(certificate, by, key) and not is_due(certificate, now)
@@ -116,7 +130,7 @@ def _times(certificate: str) -> tuple[float, float]:
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
     except ValueError:
-        return 0.0, 0.0
+        return NEVER
     return found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
 
 

@@ -19,8 +19,8 @@ from bazaar_operator.observation import (
     StatefulSet,
 )
 from bazaar_operator.peers import Peers
-from bazaar_operator.secrets import trust_of
 from bazaar_operator.spec import Bazaar
+from bazaar_operator.trust_store import trust_of
 from bazaar_operator.views import PeerView
 
 REVISION = "controller-revision-hash"

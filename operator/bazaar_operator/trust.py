@@ -28,6 +28,13 @@ from bazaar_operator.spec import PEERS_MAX, Bazaar, TlsStatus
 
 OFFERED, REQUIRED = "Offered", "Required"
 MODE_FILE, TRUST_FILE = "mode", "ca.crt"
+
+
+def file_of(peer: int) -> str:
+    return f"peer-{peer}.crt"
+
+
+FILES = (MODE_FILE, TRUST_FILE, *(file_of(peer) for peer in range(PEERS_MAX)))
 Step = Literal["", "make", "begin", "promote", "retire"]
 
 
@@ -81,6 +88,8 @@ def mode_of(seen: Observation) -> str:
 def status_of(seen: Observation) -> TlsStatus:
     """Return what to tell of it, and to latch: the mode, and which keys the pods were given."""
     found, trust, mode = seen.bazaar.status.tls, seen.trust, mode_of(seen)
+    if mode == "":
+        return TlsStatus()
     if trust is None or trust.authority is None:
         return msgspec.structs.replace(found, mode=mode)
     issued = [text for name, text in trust.files.items() if name.endswith(".crt") and text]
@@ -98,7 +107,7 @@ def is_due(seen: Observation) -> bool:
     trust = seen.trust
     if trust is None:
         return False
-    if trust.authority is None or next_step(seen) or trust.keys.keys() != _pods(seen.bazaar):
+    if trust.authority is None or next_step(seen) or trust.keys.keys() != pods(seen.bazaar):
         return True
     mode = seen.bazaar.status.tls.mode
     wished = {MODE_FILE: mode, TRUST_FILE: trust.authority.bundle}
@@ -202,7 +211,7 @@ def stepped(seen: Observation) -> Authority:
 
 def keys_for(bazaar: Bazaar, found: dict[str, str]) -> dict[str, str]:
     """Return a key for each peer that there may be; those that are there stay."""
-    return {pod: found.get(pod) or certificates.new_key() for pod in _pods(bazaar)}
+    return {pod: found.get(pod) or certificates.new_key() for pod in pods(bazaar)}
 
 
 def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
@@ -236,12 +245,9 @@ def _names(bazaar: Bazaar, peer: int) -> list[str]:
     return [f"{labels.pod(bazaar.name, peer)}.{domain}" for domain in _domains(bazaar)]
 
 
-def _pods(bazaar: Bazaar) -> set[str]:
+def pods(bazaar: Bazaar) -> set[str]:
+    """Return the names of all pods that there may ever be."""
     return {labels.pod(bazaar.name, peer) for peer in range(PEERS_MAX)}
-
-
-def file_of(peer: int) -> str:
-    return f"peer-{peer}.crt"
 
 
 def mark_of(content: str) -> str:

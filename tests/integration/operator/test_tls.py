@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 from collections import Counter
@@ -275,3 +276,20 @@ async def test_who_does_not_wait_for_all_peers_is_seen(
 
     with pytest.raises(AssertionError, match=said):
         world.check()
+
+
+@pytest.mark.parametrize("name", ["ca", "keys", "certificates"])
+async def test_secret_that_somebody_spoilt_is_mended(name: str) -> None:
+    world, operator = await running(3, tls=ON)
+    key = Key("secrets", SPACE, f"{NAME}-{name}")
+    rubbish = base64.b64encode(b"\xff rubbish").decode()
+    spoilt = {file: rubbish for file in secret(world, name) if file != "mode"}
+    world.store.merge(key, {"data": spoilt | {"mine": rubbish}})
+
+    await operator.settle()
+
+    world.check()
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert modes(world) == {"Required"}
+    left = {file for file, text in secret(world, name).items() if text == rubbish}
+    assert left <= {"mine"}

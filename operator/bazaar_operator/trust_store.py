@@ -12,8 +12,8 @@ import base64
 import msgspec
 
 from bazaar_operator import labels, trust
-from bazaar_operator.api import Api, ApiError, Object
-from bazaar_operator.certificates import Pair
+from bazaar_operator.api import Api, Object
+from bazaar_operator.certificates import Pair, is_certificate, is_key
 from bazaar_operator.manifests import opaque_secret
 from bazaar_operator.observation import Observation
 from bazaar_operator.spec import Bazaar
@@ -35,11 +35,12 @@ async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
         api.get("Secret", space, labels.keys_secret(name)),
         api.get("Secret", space, labels.certificates_secret(name)),
     )
+    found, known = _texts(keys), _texts(files)
     return Trust(
-        authority=_authority(_texts(ca)) if ca else None,
+        authority=_authority(_texts(ca)),
         version=ca["metadata"]["resourceVersion"] if ca else "",
-        keys=_texts(keys),
-        files=_texts(files),
+        keys={pod: found[pod] for pod in trust.pods(bazaar) if is_key(found.get(pod, ""))},
+        files={name: known[name] for name in trust.FILES if name in known},
     )
 
 
@@ -88,26 +89,28 @@ def _told(found: Authority) -> dict[str, str]:
 
 
 def _authority(told: dict[str, str]) -> Authority | None:
-    """Read it back; without a certificate there is none."""
-    if not told.get(f"{SIGNER}.crt"):
+    """Read it back; without a certificate there is none, and whose key is lost is replaced."""
+    signer, following = _pair(told, SIGNER), _pair(told, NEXT)
+    if not signer.certificate:
         return None
+    if not following.key:
+        following = Pair("")
     return Authority(
-        signer=Pair(told[f"{SIGNER}.crt"], told.get(f"{SIGNER}.key", "")),
-        next=Pair(told.get(f"{NEXT}.crt", ""), told.get(f"{NEXT}.key", "")),
+        signer=signer,
+        next=following,
         old=told.get(OLD, ""),
         asked=told.get(ASKED, ""),
     )
 
 
-def _texts(secret: Object | None) -> dict[str, str]:
-    """Decode a Secret's data.
+def _pair(told: dict[str, str], name: str) -> Pair:
+    certificate, key = told.get(f"{name}.crt", ""), told.get(f"{name}.key", "")
+    if not is_certificate(certificate):
+        return Pair("")
+    return Pair(certificate, key if is_key(key) else "")
 
-    Raises:
-        ApiError: it is no text: somebody else wrote it.
-    """
+
+def _texts(secret: Object | None) -> dict[str, str]:
+    """Decode a Secret's data; what somebody else wrote there is as good as nothing."""
     data = (secret or {}).get("data") or {}
-    try:
-        return {name: base64.b64decode(text).decode() for name, text in data.items()}
-    except ValueError as error:
-        name = secret["metadata"]["name"] if secret else ""
-        raise ApiError(0, f"Secret {name} holds no text ({error}): delete it") from error
+    return {name: base64.b64decode(text).decode(errors="replace") for name, text in data.items()}
