@@ -58,8 +58,8 @@ class PodSecrets:
         return found
 
     def _texts(self, name: str) -> dict[str, str]:
-        secret = self._store.objects[Key("secrets", "ns", name)]
-        return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+        data = self._store.objects[Key("secrets", "ns", name)]["data"]
+        return {key: base64.b64decode(text).decode(errors="replace") for key, text in data.items()}
 
 
 def _nudge(pod: Object) -> str:
