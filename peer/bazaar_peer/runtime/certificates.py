@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ OFFERED, REQUIRED = "Offered", "Required"
 MODE_FILE, TRUST_FILE = "mode", "ca.crt"
 FILE_MAX_BYTES = 64 * 1024
 AGAIN_S = 0.5
+DOUBTED_S = 120.0
 
 
 class CertificateError(Exception):
@@ -51,6 +53,7 @@ class Certificates:
         self.client: ssl.SSLContext | None = None
         self.why = "nothing was read yet"
         """Why the files, as they are now, cannot be used; empty: they are used."""
+        self._doubts: dict[int, tuple[str, float]] = {}
         self.first_end = 0.0
         """When the first certificate ends that others show, in seconds since 1970; 0: none do."""
 
@@ -90,8 +93,21 @@ class Certificates:
             "mode": self.mode,
             "trust": mark_of(self._found.trust),
             "certificate": mark_of(self._found.certificate),
-            "why": self.why,
+            "why": self.why or self._doubted(),
         }
+
+    def doubt(self, peer: int, why: str) -> None:
+        """Note that TLS with a peer came to nothing, and why; empty: that it is well."""
+        former, _ = self._doubts.pop(peer, ("", 0.0))
+        if why and former != why:
+            log.warning("no_tls", extra={"fields": {"with": peer, "why": why}})
+        if why:
+            self._doubts[peer] = why, time.monotonic()
+
+    def _doubted(self) -> str:
+        """Return a doubt of late; one that nobody repeats is of a peer that is gone."""
+        since = time.monotonic() - DOUBTED_S
+        return next((why for why, at in self._doubts.values() if at > since), "")
 
     def objection(self, shown: Mapping[str, Any] | None, peer: int) -> str:
         """Return what is wrong with the certificate that peer number so-and-so shows, or nothing.
@@ -127,7 +143,7 @@ class Certificates:
             context.verify_flags |= ssl.VERIFY_X509_STRICT
             try:
                 context.load_verify_locations(cadata=found.trust.decode())
-            except (ssl.SSLError, ValueError) as error:
+            except (ssl.SSLError, ValueError, TypeError) as error:
                 place = self._folder / TRUST_FILE
                 raise CertificateError(f"{place} is no certificate: {error}") from error
             try:

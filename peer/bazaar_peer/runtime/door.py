@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TypeVar
+from functools import partial
 
 from bazaar_peer.runtime.certificates import OFFERED, REQUIRED, Certificates
 from bazaar_peer.runtime.connections import Accepted, Dialled
@@ -28,8 +28,9 @@ BACKLOG = 100
 PAUSE_S = 0.1
 LOOK_S = 2.0
 """So often certificates are looked at."""
+DOUBT_S = 30.0
+"""Who speaks plainly with somebody who should know TLS tries that again after so long."""
 HANDSHAKE_BYTE = b"\x16"
-P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Door:
@@ -70,10 +71,15 @@ class Door:
         if self._server is not None:
             self._server.close()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(
+        self,
+        work: Coroutine[None, None, None],
+        done: Callable[[asyncio.Task[None]], None] = lambda _: None,
+    ) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(done)
 
     async def _take(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -88,7 +94,8 @@ class Door:
                 came.close()
                 self._counts["connections_refused"] += 1
                 continue
-            self._spawn(self._let_in(came))
+            # A task that is cancelled before its first step closes nothing itself.
+            self._spawn(self._let_in(came), partial(_close_if_cancelled, came))
 
     async def _let_in(self, came: socket.socket) -> None:
         loop, certificates = asyncio.get_running_loop(), self._certificates
@@ -104,16 +111,16 @@ class Door:
             why = f"no TLS came of it: {error!r}"
             log.warning("connection refused", extra={"fields": {"why": why}})
             came.close()
-        except asyncio.CancelledError:
-            came.close()
-            raise
 
     async def _renew(self, certificates: Certificates) -> None:
         """Read certificates when they change; end connections that would be others now."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_S)
-            certificates.look()
+            try:
+                certificates.look()
+            except Exception:  # a bug, and no reason to keep what has ended
+                log.exception("certificates")
             certificates.note(connection.shown for connection in self._connections())
             for connection in self._connections():
                 plain = connection.shown is None
@@ -122,29 +129,61 @@ class Door:
 
 
 async def dial(
-    make: Callable[[], P], host: str, port: int, *, certificates: Certificates | None, ordinal: int
-) -> P:
-    """Dial an address of the peer of this ordinal.
+    make: Callable[[], Dialled],
+    host: str,
+    port: int,
+    *,
+    certificates: Certificates | None,
+    ordinal: int,
+) -> Dialled | None:
+    """Dial an address of the peer of this ordinal; None: nobody welcomed this one there.
 
     Raises:
         OSError: nobody is there, or nobody who shows a certificate of this ring.
     """
-    loop = asyncio.get_running_loop()
-    if certificates is not None and certificates.client is not None:
-        try:
-            name = certificates.name_of(ordinal)
-            _, connection = await loop.create_connection(
-                make, host, port, ssl=certificates.client, server_hostname=name
-            )
-        except ConnectionRefusedError:
+    if certificates is None or certificates.client is None:
+        return await _welcomed(make, host, port)
+    name, why = certificates.name_of(ordinal), ""
+    try:
+        found = await _welcomed(make, host, port, certificates.client, name)
+    except ConnectionRefusedError:
+        raise
+    except (ssl.SSLError, ConnectionError) as error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"the certificate of peer {ordinal}: {error.verify_message}"
+        if certificates.mode != OFFERED:
+            if why:
+                certificates.doubt(ordinal, why)
             raise
-        except (ssl.SSLError, ConnectionError):
-            if certificates.mode != OFFERED:
-                raise
-        else:
-            return connection
-    _, connection = await loop.create_connection(make, host, port)
-    return connection
+    else:
+        if found is not None:
+            certificates.doubt(ordinal, "")
+        if found is not None or certificates.mode != OFFERED:
+            return found
+        why = f"peer {ordinal} does not let this one in by TLS"
+    found = await _welcomed(make, host, port)
+    if found is not None and why:
+        certificates.doubt(ordinal, why)
+        found.until = asyncio.get_running_loop().time() + DOUBT_S
+    return found
+
+
+async def _welcomed(
+    make: Callable[[], Dialled],
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
+    name: str | None = None,
+) -> Dialled | None:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        make, host, port, ssl=context, server_hostname=name
+    )
+    try:
+        return connection if await connection.welcome else None
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
 
 
 async def _begins_handshake(came: socket.socket) -> bool:
@@ -157,6 +196,11 @@ async def _begins_handshake(came: socket.socket) -> bool:
     finally:
         loop.remove_reader(came)
     return came.recv(1, socket.MSG_PEEK) == HANDSHAKE_BYTE
+
+
+def _close_if_cancelled(came: socket.socket, task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        came.close()
 
 
 def _settle(there: asyncio.Future[None]) -> None:

@@ -271,17 +271,12 @@ class TcpTransport:
         # Looked up apart: uvloop's `create_connection`, when it is given up while it looks a name
         # up, leaves an error that nobody retrieves.
         found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-        connection = await dial(
+        return await dial(
             lambda: Dialled(self, link.peer),
             *(str(found[0][4][0]), int(port)),
             certificates=self._certificates,
             ordinal=ordinal_of(link.peer),
         )
-        try:
-            return connection if await connection.welcome else None
-        except asyncio.CancelledError:
-            connection.abort()
-            raise
 
     async def _use(self, link: Link, connection: Dialled) -> None:
         link.connection, link.told = connection, None

@@ -260,6 +260,65 @@ async def test_old_connections_end_and_are_made_anew(
         assert LinkLost(B, refused=True) not in ear.events[1:]
 
 
+async def welcomed(ring: Ring, port: int, *, shows: int, says: int) -> bool:
+    """Whether peer 0 answers who shows one peer's certificate, and says that it is another."""
+    context = ring.certificates(shows).client
+    name = name_of(0)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname=name
+    )
+    hello = Hello(FORMAT, "r", says, 1, f"127.0.0.1:{port}", 0)
+    writer.write(frame(hello))
+    try:
+        return bool(await asyncio.wait_for(reader.read(1), 4))
+    except ConnectionError:
+        return False
+    finally:
+        writer.transport.abort()
+
+
+async def test_listener_compares_the_word_with_the_certificate(ring: Ring) -> None:
+    ports = free_ports(1)
+    async with peer(A, ports, ring.certificates(0)):
+        assert await welcomed(ring, ports[0], shows=1, says=1)
+        assert not await welcomed(ring, ports[0], shows=2, says=1)
+
+
+@pytest.mark.parametrize("age_days", [-30, 120])
+async def test_who_cannot_be_trusted_is_spoken_with_plainly_while_tls_is_offered_and_told(
+    ring: Ring, age_days: int
+) -> None:
+    """A clock that is wrong must not be found out when TLS is required already."""
+    ring.mode(OFFERED)
+    ring.certify(1, now=time.time() - age_days * 86_400)
+    ports = free_ports(2)
+    first, second = ring.certificates(0), ring.certificates(1)
+    async with peer(A, ports, first) as (a, ear_a), peer(B, ports, second) as (b, ear_b):
+        await ear_a.until(lambda: LinkUp(B) in ear_a.events)
+        await ear_b.until(lambda: LinkUp(A) in ear_b.events)
+        assert not shown(a, B)
+        assert not shown(b, A)
+        assert first.told()["why"].startswith("the certificate of peer 1: certificate ")
+        assert second.told()["why"] == "peer 0 does not let this one in by TLS"
+
+        ring.certify(1)
+        for transport, to in ((a, B), (b, A)):
+            connection = transport._links[to].connection
+            assert connection is not None
+            connection.until = 0.0  # as after DOUBT_S
+        while first.told()["why"] or second.told()["why"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert shown(a, B)
+        assert shown(b, A)
+
+
+def test_trust_that_is_no_plain_text_is_told(ring: Ring) -> None:
+    ring.trust("Müller's own:\n", ring.ca.certificate)
+    found = Certificates(ring.folder, ring.folder / "key-1", 1, name_of)
+    assert not found.look()
+    assert "is no certificate" in found.why
+
+
 def test_what_cannot_be_used_is_told_and_the_former_stays(ring: Ring) -> None:
     found = ring.certificates(1)
     before = found.told()
