@@ -11,7 +11,6 @@ import functools
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -88,15 +87,32 @@ def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
 
 @functools.lru_cache(REMEMBERED)
 def is_key(text: str) -> bool:
+    """Tell whether it is a key as they are made here."""
     try:
-        _public(text)
-    except (ValueError, TypeError, AssertionError):
+        return isinstance(_public(text).curve, ec.SECP256R1)
+    except Exception:  # whatever somebody else wrote there
         return False
-    return True
 
 
-def is_certificate(text: str) -> bool:
-    return _times(text) != NEVER
+@functools.lru_cache(REMEMBERED)
+def is_pair(authority: str, key: str) -> bool:
+    """Tell whether this authority can sign with this key."""
+    try:
+        found = x509.load_pem_x509_certificate(authority.encode())
+        found.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        return is_key(key) and found.public_key() == _public(key)
+    except Exception:  # whatever somebody else wrote there
+        return False
+
+
+@functools.lru_cache(REMEMBERED)
+def normal(text: str) -> str:
+    """Return the certificates in a text and nothing else; nothing if one cannot be read."""
+    try:
+        found = x509.load_pem_x509_certificates(text.encode())
+    except Exception:  # whatever somebody else wrote there
+        return ""
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
 
 
 def is_good(certificate: str, by: str, key: str, now: float) -> bool:
@@ -121,7 +137,7 @@ def _belongs(certificate: str, by: str, key: str) -> bool:
         found = x509.load_pem_x509_certificate(certificate.encode())
         found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
         return found.public_key() == _public(key)
-    except (ValueError, TypeError, InvalidSignature):
+    except Exception:  # whatever is wrong with it, another one is made
         return False
 
 
@@ -129,7 +145,7 @@ def _belongs(certificate: str, by: str, key: str) -> bool:
 def _times(certificate: str) -> tuple[float, float]:
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError:
+    except Exception:  # whatever is wrong with it, another one is made
         return NEVER
     return found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
 

@@ -112,8 +112,9 @@ def plan(seen: Observation) -> list[Action]:
     if seen.bazaar.deleting or not (status.ring_id and status.image):
         return []
     certificates = _certificates(seen)
-    if spec.paused or (status.tls.mode and not status.tls.keys):
-        return certificates  # a ring that is left alone must not run out of them
+    # Pods are built by what is latched; and a ring that is left alone must not run out of them.
+    if spec.paused or trust.is_unsettled(seen):
+        return certificates
     built = [*certificates, *_objects(seen)]
     if spec.hibernated:
         return [*built, *_claims(seen)]  # no replicas; nobody joins, leaves or is updated
@@ -123,7 +124,7 @@ def plan(seen: Observation) -> list[Action]:
 def _certificates(seen: Observation) -> list[Action]:
     if not seen.bazaar.status.tls.mode:
         return []
-    if trust.is_due(seen):
+    if trust.is_due(seen) and not (seen.bazaar.spec.paused and trust.lacks_keys(seen)):
         return [Certify()]
     late, mark = set(trust.lagging(seen)), trust.mark_of_files(seen)
     return [Nudge(pod, mark) for pod in seen.pods if pod.name in late and pod.nudged != mark]

@@ -165,7 +165,7 @@ class TlsStatus(Struct, frozen=True, kw_only=True):
     step: str = ""
     """Of a rotation: Trusting, Issuing, or Stable."""
     until: str = ""
-    """When the first of the certificates ends that are in use."""
+    """When the first of the certificates ends that were issued last."""
 
 
 class Status(Struct, frozen=True, kw_only=True, rename="camel"):

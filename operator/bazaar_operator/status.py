@@ -143,7 +143,8 @@ def _truths(
     trading, waits = seen.ring is not None, seen.peers_image != seen.image
     somebody = any(peer.role == "trader" for _, peer in heard(seen.serving))
     unknown: Truth = "Unknown" if phase == "Unknown" else "False"
-    refused = progress if phase == "Foreign" else recovery.refusal(seen)
+    refused = recovery.refusal(seen) or trust.refusal(seen)
+    refused = progress if phase == "Foreign" else refused
     yield "Accepted", _truth(not refused), refused
     yield "Available", "True" if trading else unknown, "" if trading else progress
     yield "TraderElected", "True" if somebody else unknown, ""

@@ -65,24 +65,35 @@ class Trust(Struct, frozen=True, kw_only=True):
     """By the name of the pod: that is how a pod finds its own."""
     files: dict[str, str] = {}
     """What all pods see: mode, whom to trust, and everybody's certificate."""
+    foreign: str = ""
+    """A Secret that has the name of one of these, and does not belong to this Bazaar."""
 
 
 def mode_of(seen: Observation) -> str:
-    """Return how the ring's peers are to speak; empty: plainly."""
+    """Return how the ring's peers are to speak; empty: plainly.
+
+    From what is latched to what is wished, a step at a time: nobody may require what another one,
+    who runs or is about to start, does not speak.
+    """
     wished, mode = seen.bazaar.spec.tls.enabled, seen.bazaar.status.tls.mode
-    found = seen.statefulset
-    nobody = not seen.pods and (found is None or found.replicas == 0)
-    told = [pod.peer for pod in seen.pods]
-    if wished and mode == "":
-        return REQUIRED if nobody else OFFERED
-    if wished and mode == OFFERED:
-        rolled = nobody or (seen.ring is not None and seen.template_stands and not seen.old)
+    found, told = seen.statefulset, [pod.peer for pod in seen.pods]
+    if seen.trust is not None and seen.trust.foreign:
+        return mode
+    if mode == "":
+        nobody = not seen.pods and (found is None or found.replicas == 0)
+        if wished and nobody and seen.peers_image == seen.image:
+            return REQUIRED
+        required = any(peer and peer.tls and peer.tls.mode == REQUIRED for peer in told)
+        return OFFERED if wished or required else ""
+    if mode == REQUIRED:
+        return REQUIRED if wished else OFFERED
+    if wished:
+        rolled = seen.ring is not None and seen.template_stands and not seen.old
         all_know = all(peer and peer.tls and not peer.tls.why for peer in told)
         return REQUIRED if rolled and all_know else OFFERED
-    if not wished and mode == OFFERED:
-        offer = all(peer and (not peer.tls or peer.tls.mode == OFFERED) for peer in told)
-        return "" if offer else OFFERED
-    return OFFERED if not wished and mode == REQUIRED else mode
+    written = seen.trust is not None and seen.trust.files.get(MODE_FILE) == OFFERED
+    offer = all(peer and (not peer.tls or peer.tls.mode == OFFERED) for peer in told)
+    return "" if written and offer else OFFERED
 
 
 def status_of(seen: Observation) -> TlsStatus:
@@ -105,13 +116,35 @@ def status_of(seen: Observation) -> TlsStatus:
 def is_due(seen: Observation) -> bool:
     """Tell whether anything in the Secrets is to be made or changed."""
     trust = seen.trust
-    if trust is None:
+    if trust is None or trust.foreign:
         return False
-    if trust.authority is None or next_step(seen) or trust.keys.keys() != pods(seen.bazaar):
+    if trust.authority is None or next_step(seen) or lacks_keys(seen):
         return True
     mode = seen.bazaar.status.tls.mode
     wished = {MODE_FILE: mode, TRUST_FILE: trust.authority.bundle}
     return bool(wished.items() - trust.files.items() or _not_good(seen.now, trust))
+
+
+def lacks_keys(seen: Observation) -> bool:
+    return seen.trust is not None and seen.trust.keys.keys() != pods(seen.bazaar)
+
+
+def is_unsettled(seen: Observation) -> bool:
+    """Tell whether pods cannot be built yet: their mode, or their keys, are not latched."""
+    latched = seen.bazaar.status.tls
+    waits = bool(refusal(seen)) and seen.statefulset is None  # to begin without TLS was not asked
+    return waits or mode_of(seen) != latched.mode or bool(latched.mode and not latched.keys)
+
+
+def refusal(seen: Observation) -> str:
+    """Return why the ring gets no certificates, or nothing."""
+    name = seen.trust.foreign if seen.trust else ""
+    if not name:
+        return ""
+    return (
+        f"Secret {name} belongs to somebody else, and the ring's certificates want its name: delete"
+        " it, or give the Bazaar another name"
+    )
 
 
 def next_step(seen: Observation) -> Step:
@@ -160,6 +193,8 @@ def _all_say(seen: Observation, what: Literal["trust", "certificate"]) -> bool:
     for pod in seen.pods:
         view = pod.peer.tls if pod.peer else None
         name = TRUST_FILE if what == "trust" else file_of(pod.ordinal)
+        if view is not None and view.mode == "":
+            continue  # it waits, uses nothing, and will begin with what there is then
         if view is None or getattr(view, what) != mark_of(files.get(name, "")):
             return False
     found = seen.trust.authority

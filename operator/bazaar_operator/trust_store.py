@@ -13,7 +13,7 @@ import msgspec
 
 from bazaar_operator import labels, trust
 from bazaar_operator.api import Api, Object
-from bazaar_operator.certificates import Pair, is_certificate, is_key
+from bazaar_operator.certificates import Pair, is_key, is_pair, normal
 from bazaar_operator.manifests import opaque_secret
 from bazaar_operator.observation import Observation
 from bazaar_operator.spec import Bazaar
@@ -35,13 +35,23 @@ async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
         api.get("Secret", space, labels.keys_secret(name)),
         api.get("Secret", space, labels.certificates_secret(name)),
     )
+    for secret in (ca, keys, files):
+        if secret is not None and not _is_own(secret, bazaar):
+            return Trust(foreign=secret["metadata"]["name"])
     found, known = _texts(keys), _texts(files)
+    known[trust.TRUST_FILE] = normal(known.get(trust.TRUST_FILE, ""))
     return Trust(
-        authority=_authority(_texts(ca)),
+        authority=_authority(_texts(ca), known[trust.TRUST_FILE]),
         version=ca["metadata"]["resourceVersion"] if ca else "",
         keys={pod: found[pod] for pod in trust.pods(bazaar) if is_key(found.get(pod, ""))},
         files={name: known[name] for name in trust.FILES if name in known},
     )
+
+
+def _is_own(secret: Object, bazaar: Bazaar) -> bool:
+    """One of a former Bazaar of that name goes by itself; anybody else's must not be touched."""
+    owners = secret["metadata"].get("ownerReferences") or []
+    return any(owner.get("uid") == bazaar.uid for owner in owners)
 
 
 async def certify(api: Api, seen: Observation) -> None:
@@ -88,26 +98,24 @@ def _told(found: Authority) -> dict[str, str]:
     return {name: text for name, text in told.items() if text}
 
 
-def _authority(told: dict[str, str]) -> Authority | None:
-    """Read it back; without a certificate there is none, and whose key is lost is replaced."""
+def _authority(told: dict[str, str], trusted: str) -> Authority | None:
+    """Read it back.
+
+    There is none, if it is not one that peers trust: then what they trust is replaced step by step.
+    Whose key is lost, or another one's, cannot sign, and is replaced likewise.
+    """
     signer, following = _pair(told, SIGNER), _pair(told, NEXT)
-    if not signer.certificate:
+    if not signer.certificate or (trusted and signer.certificate not in trusted):
         return None
     if not following.key:
         following = Pair("")
-    return Authority(
-        signer=signer,
-        next=following,
-        old=told.get(OLD, ""),
-        asked=told.get(ASKED, ""),
-    )
+    old = normal(told.get(OLD, ""))
+    return Authority(signer=signer, next=following, old=old, asked=told.get(ASKED, ""))
 
 
 def _pair(told: dict[str, str], name: str) -> Pair:
-    certificate, key = told.get(f"{name}.crt", ""), told.get(f"{name}.key", "")
-    if not is_certificate(certificate):
-        return Pair("")
-    return Pair(certificate, key if is_key(key) else "")
+    certificate, key = normal(told.get(f"{name}.crt", "")), told.get(f"{name}.key", "")
+    return Pair(certificate, key if is_pair(certificate, key) else "")
 
 
 def _texts(secret: Object | None) -> dict[str, str]:

@@ -15,30 +15,43 @@ from tests.e2e.tools import until
 
 ON, OFF = {"enabled": True}, {"enabled": False}
 KNOCK = """
-import json, socket, ssl, sys
-folder, key = "/etc/bazaar-certificates", "/etc/bazaar-key.pem"
-def come(tls, shows):
-    raw = socket.create_connection(("{host}", 8601), 5)
-    if not tls:
-        raw.sendall(bytes(64))
-        return len(raw.recv(1))
-    context = ssl.create_default_context(cafile=folder + "/ca.crt")
-    if shows:
-        context.load_cert_chain(folder + "/" + shows, key)
-    with context.wrap_socket(raw, server_hostname="{host}") as connection:
-        connection.settimeout(2)
-        try:
-            return len(connection.recv(1))
-        except TimeoutError:
-            return -1
+import json, socket, ssl
+from pathlib import Path
+from bazaar_peer.core.types import peer_id
+from bazaar_peer.runtime.connections import Identity
+from bazaar_peer.runtime.credential import between_peers
+ring = json.loads(Path("/etc/bazaar/ring.json").read_text())["ring"]
+secret = between_peers(Path("/etc/bazaar-admin/token").read_text().strip())
+folder, key = "/etc/bazaar-certificates/", "/etc/bazaar-key.pem"
+def come(port, says, shows):
+    me = Identity(ring=ring, life=peer_id(says, 0), boot=1, address="127.0.0.1:9", secret=secret)
+    door = socket.create_connection(("{host}", port), 5)
+    door.settimeout(4)
+    if shows is not None:
+        context = ssl.create_default_context(cafile=folder + "ca.crt")
+        if shows:
+            context.load_cert_chain(folder + shows, key)
+        door = context.wrap_socket(door, server_hostname="{host}")
+    door.sendall(me.hello(peer_id(0, 0), 0))
+    return len(door.recv(1))
 def told(*how):
     try:
         return come(*how)
     except OSError as error:
         return type(error).__name__
-print(json.dumps([told(True, "peer-1.crt"), told(True, ""), told(False, "")]))
+print(json.dumps([told(8601, *how) for how in {knocks}]))
 """
-"""What comes of it: -1 is to be let in, and waited for; 0 or an error is a door that is shut."""
+"""What comes of it: 1 is a welcome, 0 or an error is a door that is shut."""
+
+
+def knock(ring: Ring, *knocks: tuple[int, str | None]) -> list[Any]:
+    """Come to peer 0 from peer 1's pod, each time as another peer that shows a certificate."""
+    host = f"{ring.name}-0.{ring.name}-peers"
+    script = KNOCK.replace("{host}", host).replace("{knocks}", repr(list(knocks)))
+    told = ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", "python3", "-c", script)
+    found = json.loads(told)
+    assert isinstance(found, list)
+    return found
 
 
 def tls(ring: Ring) -> dict[str, Any]:
@@ -59,21 +72,17 @@ def test_only_peers_with_a_certificate_get_in_and_each_sees_its_own_key(
     told = [ring.peer(ordinal) or {} for ordinal in range(3)]
     assert {one["tls"]["mode"] for one in told} == {"Required"}
 
-    def inside(*command: str) -> str:
-        return ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", *command)
-
-    host = f"{ring.name}-0.{ring.name}-peers"
-    own, nobody, plain = json.loads(inside("python3", "-c", KNOCK.replace("{host}", host)))
-    assert own == -1
-    assert nobody not in {-1, 1}
-    assert plain not in {-1, 1}
+    # Who it says it is, and what it shows: nothing, no certificate, or that of peer 1.
+    plain, nobody, other = knock(ring, (20, None), (20, ""), (20, "peer-1.crt"))
+    assert 1 not in {plain, nobody, other}
     seen = "grep -rl 'PRIVATE KEY' /etc 2>/dev/null || true"  # some of it nobody may read
-    found = inside("sh", "-c", seen).split()
+    found = ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", "sh", "-c", seen).split()
     assert found == ["/etc/bazaar-key.pem"]
 
 
 def test_tls_is_switched_on_and_off_under_load(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=3)
+    assert knock(ring, (20, None)) == [1]  # so it is the ring that shuts its door below
     with drilling(ring, figures, "TLS switched on, off", changes=1) as drills:
         for number in drills.rounds():
             wish, mode = (OFF, "") if number % 2 else (ON, "Required")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import itertools
+import ssl
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -34,22 +35,26 @@ class PodSecrets:
         keys, files = self._texts(named["keys"]), self._texts(named["certificates"])
         name = pod["metadata"]["name"]
         mine = files[file_of(int(name.rpartition("-")[2]))]
-        assert is_pair(mine, keys[name]), f"{name} starts with a certificate of another key"
+        if not is_pair(mine, keys[name]):
+            return Tls("", "", "", keys[name], _nudge(pod))  # it waits, unready
         return Tls(files["mode"], files[TRUST_FILE], mine, keys[name], _nudge(pod))
 
     def refresh(self, pod: Object, tls: Tls) -> None:
+        """Take what lies there now, if it goes with the key: all of it, or nothing."""
         if tls.nudged == _nudge(pod) and next(self._ticks) % REFRESH_TICKS:
             return
         files = self._texts(pod["metadata"]["labels"][labels.BAZAAR] + "-certificates")
         mine = files[file_of(int(pod["metadata"]["name"].rpartition("-")[2]))]
         tls.nudged = _nudge(pod)
-        if is_pair(mine, tls.key):
+        if is_pair(mine, tls.key) and is_readable(files[TRUST_FILE]):
             tls.mode, tls.trusts, tls.certificate = files["mode"], files[TRUST_FILE], mine
 
     def deaf(self, running: list[Process]) -> list[str]:
         """Return which peers cannot speak with each other."""
         found = []
         for one, other in itertools.permutations(running, 2):
+            if "" in {peer.tls.mode for peer in (one, other) if peer.tls}:
+                continue  # it waits for a certificate
             if one.tls is None or other.tls is None:
                 if one.tls and one.tls.mode == REQUIRED:
                     found.append(f"{one.ordinal} requires TLS, and {other.ordinal} speaks none")
@@ -70,6 +75,16 @@ def _nudge(pod: Object) -> str:
 def is_pair(certificate: str, key: str) -> bool:
     found = x509.load_pem_x509_certificate(certificate.encode())
     return found.public_key() == load_pem_private_key(key.encode(), None).public_key()
+
+
+@functools.cache
+def is_readable(trusts: str) -> bool:
+    """As a peer reads it."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=trusts)
+    except (ssl.SSLError, TypeError):
+        return False
+    return True
 
 
 @functools.cache

@@ -36,13 +36,14 @@ class Tls:
     certificate: str
     key: str
     nudged: str = ""
+    why: str = ""
 
     def told(self) -> Object:
         return {
             "mode": self.mode,
             "trust": mark_of(self.trusts),
             "certificate": mark_of(self.certificate),
-            "why": "",
+            "why": self.why,
         }
 
 
@@ -151,6 +152,8 @@ class Peers:
         return {"last_epoch": epoch, "last_index": epoch * 10 - volume.lacks}
 
     def state(self, mine: Process) -> str:
+        if mine.tls and not mine.tls.mode:
+            return "starting"  # it waits for a certificate
         if mine.volume.full:
             return "full"
         if not mine.volume.ring:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import copy
 import re
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from bazaar_operator import labels, trust
+from bazaar_operator import certificates, labels, trust
 from tests.integration.operator.store import Key, Object
 from tests.integration.operator.test_faults import Blow, Killed
 from tests.integration.operator.test_faults import gist as plain_gist
@@ -143,6 +144,87 @@ async def test_ring_that_sleeps_wakes_with_tls() -> None:
     assert "TlsOffered" not in world.events
 
 
+@pytest.mark.parametrize("stopped", ["hibernated", "paused"])
+async def test_two_wishes_at_once_start_no_peer_that_the_others_cannot_hear(stopped: str) -> None:
+    """The mode is latched before any pod is built by it."""
+    world = World()
+    world.make(peers=4, **{stopped: True})
+    await Operator(world).settle()
+
+    world.wish(tls=ON, **{stopped: False})
+    await Operator(world).settle()
+
+    world.check()
+    assert modes(world) == {"Required"}
+    assert world.status["phase"] == "Running"
+
+
+async def test_who_sleeps_with_an_image_that_knows_no_tls_does_not_require_it() -> None:
+    world, _ = await running(3, updatePolicy="Supervised")
+    world.wish(hibernated=True)
+    newer = Operator(world, image="bazaar:2")
+    await newer.settle()
+
+    world.wish(tls=ON)
+    await newer.settle()
+
+    assert world.status["tls"]["mode"] == "Offered"
+
+
+async def test_peers_that_require_tls_are_not_forgotten_with_the_status() -> None:
+    """As after a restore without it, of a ring whose pods run on."""
+    world, operator = await running(3, tls=ON)
+    lost = {"mode": "", "keys": "", "step": "", "until": ""}
+    world.store.merge(Key(labels.PLURAL, SPACE, NAME), {"status": {"tls": lost}}, "status")
+    world.wish(tls=OFF)
+
+    await operator.settle()
+
+    world.check()
+    assert modes(world) == {""}
+    assert len(world.ring.changes) == 2
+
+
+async def test_peer_that_cannot_use_tls_keeps_it_from_being_required() -> None:
+    """Its clock is wrong, say: it speaks plainly as long as it may."""
+    world, operator = await running(3)
+    world.wish(tls=ON)
+    while modes(world) != {"Offered"}:
+        await operator.once()
+        world.tick()
+    mine = world.peers.running[1].tls
+    assert mine is not None
+    mine.why = "the certificate of peer 2: certificate is not yet valid"
+    for _ in range(30):
+        await operator.once()
+        world.tick()
+    assert world.status["tls"]["mode"] == "Offered"
+
+    mine.why = ""
+    await operator.settle()
+    assert modes(world) == {"Required"}
+
+
+@pytest.mark.parametrize("name", ["ca", "keys", "certificates"])
+async def test_secret_of_somebody_else_is_left_alone_and_told(name: str) -> None:
+    world = World()
+    data = {"tls.key": base64.b64encode(b"mine").decode()}
+    theirs = {"name": f"{NAME}-{name}", "namespace": SPACE}
+    world.store.create("secrets", {"kind": "Secret", "metadata": theirs, "data": data})
+    world.make(peers=3, tls=ON)
+    await Operator(world).settle()
+
+    assert secret(world, name) == data
+    assert world.store.all("statefulsets") == []
+    told = {c["type"]: c["message"] for c in world.status["conditions"]}
+    assert f"Secret {NAME}-{name} belongs to somebody else" in told["Accepted"]
+
+    lose(world, name)
+    await Operator(world).settle()
+    world.check()
+    assert modes(world) == {"Required"}
+
+
 async def test_authority_is_replaced_while_the_ring_trades() -> None:
     world, operator = await running(3, tls=ON)
     before, pods = held(world), uids(world)
@@ -210,19 +292,23 @@ async def test_authority_is_replaced_in_time() -> None:
     assert world.status["tls"]["step"] == "Stable"
 
 
-@pytest.mark.parametrize("name", ["ca", "keys", "certificates"])
-async def test_lost_secret_is_made_again_and_nobody_is_deaf(name: str) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [["ca"], ["keys"], ["certificates"], ["ca", "keys"], ["keys", "certificates"]],
+)
+async def test_lost_secret_is_made_again_and_nobody_is_deaf(names: list[str]) -> None:
     world, operator = await running(3, tls=ON)
     pods = uids(world)
 
-    lose(world, name)
+    for name in names:
+        lose(world, name)
     await operator.settle()
 
     world.check()
     assert modes(world) == {"Required"}
     assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
-    assert not (uids(world) & pods) if name == "keys" else uids(world) == pods
-    assert len(world.ring.changes) == (2 if name == "keys" else 1)
+    assert not (uids(world) & pods) if "keys" in names else uids(world) == pods
+    assert len(world.ring.changes) == (2 if "keys" in names else 1)
 
 
 async def story(name: str) -> World:
@@ -293,3 +379,81 @@ async def test_secret_that_somebody_spoilt_is_mended(name: str) -> None:
     assert modes(world) == {"Required"}
     left = {file for file, text in secret(world, name).items() if text == rubbish}
     assert left <= {"mine"}
+
+
+def foreign_pair() -> certificates.Pair:
+    return certificates.authority("somebody", [f"{NAME}-peers"], time.time())
+
+
+@pytest.mark.parametrize("changed", ["ca.crt", "ca.key", "both", "comment"])
+async def test_other_authority_that_was_put_there_is_replaced_step_by_step(changed: str) -> None:
+    """Peers trust what they trusted before until all trust what follows it."""
+    world, operator = await running(3, tls=ON)
+    pods, other = uids(world), foreign_pair()
+    told = {"ca.crt": other.certificate, "ca.key": other.key}
+    if changed == "comment":
+        own = base64.b64decode(secret(world, "ca")["ca.crt"]).decode()
+        told = {"ca.crt": "Müller's own:\n" + own}
+    elif changed != "both":
+        told = {changed: told[changed]}
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in told.items()}
+    world.store.merge(Key("secrets", SPACE, f"{NAME}-ca"), {"data": data})
+
+    await operator.settle()
+
+    world.check()
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert uids(world) == pods
+    assert other.key not in base64.b64decode(secret(world, "ca")["ca.key"]).decode()
+
+
+async def test_rubbish_in_the_place_of_the_former_authority_is_not_passed_on() -> None:
+    world, operator = await running(3, tls=ON)
+    rotate(world)
+    while world.status["tls"]["step"] != "Issuing":
+        await operator.once()
+        world.tick()
+    rubbish = base64.b64encode(b"\xff rubbish").decode()
+    world.store.merge(Key("secrets", SPACE, f"{NAME}-ca"), {"data": {"old.crt": rubbish}})
+
+    await operator.settle()
+
+    assert world.status["tls"]["step"] == "Stable"
+    assert {mine.tls.told()["trust"] for mine in world.peers.running.values() if mine.tls} == {
+        trust.mark_of(base64.b64decode(secret(world, "certificates")["ca.crt"]).decode())
+    }
+
+
+async def test_paused_ring_gets_no_keys_that_its_pods_do_not_have() -> None:
+    world, operator = await running(3, tls=ON)
+    before = secret(world, "certificates")
+    world.wish(paused=True)
+    lose(world, "keys")
+    await operator.settle()
+    assert secret(world, "certificates") == before
+
+    world.wish(paused=False)
+    await operator.settle()
+    world.check()
+    assert world.status["phase"] == "Running"
+
+
+async def test_peer_that_waits_for_a_certificate_holds_nothing_up() -> None:
+    """It starts with its new key beside the old certificate, before the new authority signs."""
+    world, operator = await running(3, tls=ON)
+    lose(world, "ca")
+    lose(world, "keys")
+    await operator.once()
+    world.wish(paused=True)  # or the roll makes the pod anew, and it is away for a moment
+    world.crash(1)
+    world.tick()
+    world.tick()
+    assert world.peers.state(world.peers.running[1]) == "starting"
+    await operator.settle()
+    assert world.status["tls"]["step"] == "Issuing"
+    assert world.peers.state(world.peers.running[1]) == "serving"
+
+    world.wish(paused=False)
+    await operator.settle()
+    world.check()
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
