@@ -154,9 +154,7 @@ async def test_a_restart_in_the_middle_of_a_roll_still_changes_the_trader_once()
         world = await beginning(roll)
         before = len(world.ring.changes)
         operator = Operator(world)
-        for _ in range(rounds):
-            await operator.once()
-            world.tick()
+        await operator.go_on(rounds)
 
         await Operator(world).settle()
 

@@ -31,9 +31,7 @@ async def test_the_wish_may_change_before_the_first_start_is_over() -> None:
     world = World()
     world.make(peers=3)
     operator = Operator(world)
-    for _ in range(3):
-        await operator.once()
-        world.tick()
+    await operator.go_on(3)
     world.wish(peers=5)
 
     await operator.settle()
@@ -183,9 +181,7 @@ async def test_pods_that_never_started_make_way_for_a_better_image() -> None:
     world = World()
     world.make(peers=3)
     operator = Operator(world, image=BROKEN)
-    for _ in range(5):
-        await operator.once()
-        world.tick()
+    await operator.go_on(5)
     assert world.status["phase"] == "Starting"
 
     await Operator(world).settle()
@@ -215,9 +211,7 @@ async def test_a_status_of_the_first_minute_formats_nothing(first: int, grown: i
     for ordinal, peer in world.peers.running.items():
         peer.silent = ordinal >= first
     later = Operator(world, ahead_s=3600.0)
-    for _ in range(6):
-        await later.once()
-        world.tick()
+    await later.go_on(6)
 
     world.check()
 

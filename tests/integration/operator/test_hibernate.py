@@ -156,9 +156,7 @@ async def test_ring_put_to_sleep_in_the_middle_of_anything_comes_to_the_same_end
     for rounds in range(1, 20, 2):
         world = await beginning(story)
         operator = Operator(world)
-        for _ in range(rounds):
-            await operator.once()
-            world.tick()
+        await operator.go_on(rounds)
         world.wish(hibernated=True)
         await operator.settle()
         assert (world.status["phase"], world.store.all("pods")) == ("Hibernated", [])

@@ -79,13 +79,9 @@ async def test_a_format_after_history_is_seen(monkeypatch: pytest.MonkeyPatch) -
     world.make(peers=3)
     formats_whatever_is_empty(monkeypatch)
     operator = Operator(world)
-    for _ in range(20):
-        await operator.once()
-        world.tick()
+    await operator.go_on(20)
     world.lose_volume(0)
-    for _ in range(10):
-        await operator.once()
-        world.tick()
+    await operator.go_on(10)
 
     with pytest.raises(AssertionError, match="forgot its votes"):
         world.check()

@@ -74,9 +74,7 @@ async def test_the_next_pod_waits_for_the_one_before() -> None:
     """A bad revision stops at the first pod, and a better one begins there."""
     world, operator = await running(5)
     stuck = Operator(world, image=BROKEN)
-    for _ in range(20):
-        await stuck.once()
-        world.tick()
+    await stuck.go_on(20)
 
     world.check()
     assert len(world.peers.running) == 4
@@ -204,9 +202,7 @@ async def test_a_mended_template_reaches_a_pod_that_crashes(
     monkeypatch.setattr(world, "_report", crashing)
     for image, rounds in (("bazaar:2", 30), ("bazaar:3", 60)):
         operator = Operator(world, image=image)
-        for _ in range(rounds):
-            await operator.once()
-            world.tick()
+        await operator.go_on(rounds)
 
     assert [pod["spec"]["image"] for pod in world.store.all("pods")] == ["bazaar:3"]
 

@@ -79,9 +79,7 @@ async def test_replicas_stand_still_while_the_ring_cannot_be_observed() -> None:
         process.silent = True
     world.wish(peers=6)
 
-    for _ in range(5):
-        await operator.once()
-        world.tick()
+    await operator.go_on(5)
 
     assert world.store.get("statefulsets", "fair")["spec"]["replicas"] == 3
     assert world.status["phase"] == "Unknown"

@@ -339,6 +339,12 @@ class Operator:
         except ApiError:
             return None
 
+    async def go_on(self, rounds: int, name: str = NAME) -> None:
+        """Reconcile and let time pass, so many times."""
+        for _ in range(rounds):
+            await self.once(name)
+            self.world.tick()
+
     async def settle(self, rounds: int = 150, name: str = NAME) -> int:
         """Reconcile and let time pass until nothing changes any more; return the rounds."""
         quiet = 0
