@@ -49,16 +49,11 @@ def authority(title: str, domains: list[str], now: float) -> Pair:
     """Make a ring's authority; `domains`: under which it may name peers."""
     key = new_key()
     public = _public(key)
+    within = x509.NameConstraints([x509.DNSName(domain) for domain in domains], None)
     builder = (
-        _begun(title, now, AUTHORITY_DAYS)
+        _begun(title, public, now, AUTHORITY_DAYS, signs=True)
         .issuer_name(_name(title))
-        .public_key(public)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(
-            x509.NameConstraints([x509.DNSName(domain) for domain in domains], None), critical=True
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(within, critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
     )
     return Pair(_signed(builder, key), key)
@@ -70,16 +65,12 @@ def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     both = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     builder = (
-        _begun(title, now, CERTIFICATE_DAYS)
+        _begun(title, public, now, CERTIFICATE_DAYS, signs=False)
         .issuer_name(issuer.subject)
-        .public_key(public)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(BOTH_ENDS), critical=False)
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
         )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(both, critical=False)
     )
     return _signed(builder, by.key)
@@ -150,13 +141,20 @@ def _times(certificate: str) -> tuple[float, float]:
     return found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
 
 
-def _public(key: str) -> ec.EllipticCurvePublicKey:
+def _private(key: str) -> ec.EllipticCurvePrivateKey:
     found = load_pem_private_key(key.encode(), None)
     assert isinstance(found, ec.EllipticCurvePrivateKey)
-    return found.public_key()
+    return found
 
 
-def _begun(title: str, now: float, days: int) -> x509.CertificateBuilder:
+def _public(key: str) -> ec.EllipticCurvePublicKey:
+    return _private(key).public_key()
+
+
+def _begun(
+    title: str, public: ec.EllipticCurvePublicKey, now: float, days: int, *, signs: bool
+) -> x509.CertificateBuilder:
+    """What an authority's certificate and a peer's have in common."""
     at = datetime.fromtimestamp(now, UTC)
     return (
         x509.CertificateBuilder()
@@ -164,6 +162,10 @@ def _begun(title: str, now: float, days: int) -> x509.CertificateBuilder:
         .serial_number(x509.random_serial_number())
         .not_valid_before(at - SKEW)
         .not_valid_after(at + timedelta(days=days))
+        .public_key(public)
+        .add_extension(x509.BasicConstraints(signs, 0 if signs else None), critical=True)
+        .add_extension(_usage(signs_certificates=signs), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
 
 
@@ -186,6 +188,4 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _signed(builder: x509.CertificateBuilder, key: str) -> str:
-    signer = load_pem_private_key(key.encode(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()

@@ -25,6 +25,7 @@ from bazaar_operator.observation import (
     Observation,
     Pod,
     Ring,
+    hash_of,
     heard,
     is_majority,
 )
@@ -122,12 +123,12 @@ def plan(seen: Observation) -> list[Action]:
 
 
 def _certificates(seen: Observation) -> list[Action]:
-    if not seen.bazaar.status.tls.mode:
+    if not seen.bazaar.status.tls.mode or seen.trust is None:
         return []
     if trust.is_due(seen) and not (seen.bazaar.spec.paused and trust.lacks_keys(seen)):
         return [Certify()]
-    late, mark = set(trust.lagging(seen)), trust.mark_of_files(seen)
-    return [Nudge(pod, mark) for pod in seen.pods if pod.name in late and pod.nudged != mark]
+    mark = hash_of(seen.trust.files)
+    return [Nudge(p, mark) for p in trust.lagging(seen.trust, seen.pods) if p.nudged != mark]
 
 
 def _objects(seen: Observation) -> list[Action]:

@@ -15,6 +15,7 @@ operator that dies goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -23,8 +24,9 @@ from msgspec import Struct
 
 from bazaar_operator import certificates, labels
 from bazaar_operator.certificates import Pair
-from bazaar_operator.observation import Observation
+from bazaar_operator.observation import Observation, Pod, hash_of
 from bazaar_operator.spec import PEERS_MAX, Bazaar, TlsStatus
+from bazaar_operator.views import TlsView
 
 OFFERED, REQUIRED = "Offered", "Required"
 MODE_FILE, TRUST_FILE = "mode", "ca.crt"
@@ -107,7 +109,7 @@ def status_of(seen: Observation) -> TlsStatus:
     until = min((certificates.ends_at(text) for text in issued), default=0.0)
     return TlsStatus(
         mode=mode,
-        keys=mark_of("".join(trust.keys[name] for name in sorted(trust.keys))),
+        keys=hash_of(trust.keys) if trust.keys else "",
         step=trust.authority.step,
         until=datetime.fromtimestamp(until, UTC).strftime("%FT%TZ") if until else "",
     )
@@ -164,41 +166,36 @@ def next_step(seen: Observation) -> Step:
     return "begin" if certificates.is_due(found.signer.certificate, seen.now) else ""
 
 
-def lagging(seen: Observation) -> list[str]:
+def lagging(trust: Trust, pods: Iterable[Pod]) -> list[Pod]:
     """Return the pods that do not use yet what the Secrets hold."""
-    told = {pod.name: pod.peer.tls for pod in seen.pods if pod.peer and pod.peer.tls}
-    files = seen.trust.files if seen.trust else {}
     found = []
-    for pod in seen.pods:
-        view = told.get(pod.name)
-        wished = (
-            files.get(MODE_FILE, ""),
-            mark_of(files.get(TRUST_FILE, "")),
-            mark_of(files.get(file_of(pod.ordinal), "")),
-        )
-        if view is not None and (view.mode, view.trust, view.certificate) != wished:
-            found.append(pod.name)
+    for pod in pods:
+        view, given = pod.peer.tls if pod.peer else None, _given(trust, pod)
+        if view is not None and msgspec.structs.replace(view, why="") != given:
+            found.append(pod)
     return found
 
 
-def mark_of_files(seen: Observation) -> str:
-    files = seen.trust.files if seen.trust else {}
-    return mark_of("".join(files[name] for name in sorted(files)))
+def _given(trust: Trust, pod: Pod) -> TlsView:
+    """Return what a pod says that uses what the Secrets hold."""
+    return TlsView(
+        mode=trust.files.get(MODE_FILE, ""),
+        trust=mark_of(trust.files.get(TRUST_FILE, "")),
+        certificate=mark_of(trust.files.get(file_of(pod.ordinal), "")),
+    )
 
 
 def _all_say(seen: Observation, what: Literal["trust", "certificate"]) -> bool:
     """Whether every pod says that it uses what the Secrets hold; one that is silent may not."""
     assert seen.trust is not None
-    files = seen.trust.files
     for pod in seen.pods:
-        view = pod.peer.tls if pod.peer else None
-        name = TRUST_FILE if what == "trust" else file_of(pod.ordinal)
+        view, given = pod.peer.tls if pod.peer else None, _given(seen.trust, pod)
         if view is not None and view.mode == "":
             continue  # it waits, uses nothing, and will begin with what there is then
-        if view is None or getattr(view, what) != mark_of(files.get(name, "")):
+        if view is None or getattr(view, what) != getattr(given, what):
             return False
     found = seen.trust.authority
-    return found is not None and files.get(TRUST_FILE) == found.bundle
+    return found is not None and seen.trust.files.get(TRUST_FILE) == found.bundle
 
 
 def _not_good(now: float, trust: Trust) -> list[int]:
@@ -226,7 +223,8 @@ def _sorted(keys: dict[str, str]) -> list[str]:
 def stepped(seen: Observation) -> Authority:
     """Return the authority after its next step."""
     assert seen.trust is not None
-    found, trusted = seen.trust.authority, seen.trust.files.get(TRUST_FILE, "")
+    found = seen.trust.authority
+    trusted = certificates.normal(seen.trust.files.get(TRUST_FILE, ""))
     asked = seen.bazaar.annotations.get(labels.ROTATE, "")
     if found is None and trusted:  # the Secret is lost: what is trusted now ends by a rotation
         return Authority(signer=Pair(trusted), next=_made(seen), asked=asked)

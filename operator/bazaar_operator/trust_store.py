@@ -39,9 +39,8 @@ async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
         if secret is not None and not _is_own(secret, bazaar):
             return Trust(foreign=secret["metadata"]["name"])
     found, known = _texts(keys), _texts(files)
-    known[trust.TRUST_FILE] = normal(known.get(trust.TRUST_FILE, ""))
     return Trust(
-        authority=_authority(_texts(ca), known[trust.TRUST_FILE]),
+        authority=_authority(_texts(ca), normal(known.get(trust.TRUST_FILE, ""))),
         version=ca["metadata"]["resourceVersion"] if ca else "",
         keys={pod: found[pod] for pod in trust.pods(bazaar) if is_key(found.get(pod, ""))},
         files={name: known[name] for name in trust.FILES if name in known},

@@ -49,6 +49,11 @@ class Door:
         self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened; it stays so when it is closed."""
+        return self._server is not None
+
     async def open(self, host: str, port: int) -> int:
         """Listen; return the port that was bound."""
         loop, plain = asyncio.get_running_loop(), self._certificates is None

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from bazaar_peer.core.effects import Recovered
-from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import (
     Damaged,
@@ -34,9 +33,7 @@ FULL_RETRY_S = 5.0
 FOREIGN_RETRY_S = 5.0
 
 
-async def opened(
-    settings: ProcessSettings, waiting: Waiting, certificates: Certificates | None = None
-) -> tuple[Volume, Recovered]:
+async def opened(settings: ProcessSettings, waiting: Waiting) -> tuple[Volume, Recovered]:
     """Open the volume; one that is lost or damaged joins the ring anew, without a vote (R14).
 
     Where the ring has certificates, this peer's own is waited for first.
@@ -46,8 +43,8 @@ async def opened(
         DiskFull: there is no space even to start; in a cluster it is waited for.
         NotWanted: the ring has no place for this peer; in a cluster it is waited for.
     """
-    if certificates is not None:
-        await certificates.usable(lambda why: waiting.tell("starting", why))
+    if waiting.certificates is not None:
+        await waiting.certificates.usable(lambda why: waiting.tell("starting", why))
     while True:
         try:
             try:

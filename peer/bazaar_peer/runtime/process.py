@@ -257,7 +257,7 @@ async def _awaited(
     """Wait for a volume to run from, or for the end; raises as `opened` does."""
     waiting = Waiting(settings, telemetry, certificates)
     await waiting.start()
-    opening = asyncio.get_running_loop().create_task(opened(settings, waiting, certificates))
+    opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
     ends = asked.waits()
     try:
         await asyncio.wait([opening, *ends], return_when=asyncio.FIRST_COMPLETED)

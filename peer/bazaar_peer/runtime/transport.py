@@ -84,13 +84,11 @@ class TcpTransport:
         self._links: dict[PeerId, Link] = {}
         self._strangers: set[Accepted] = set()
         self._speakers: dict[PeerId, Accepted] = {}
-        self._open = False
         self._ended: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then dial everybody; return the port that was bound."""
         bound = await self._door.open(host, port)
-        self._open = True
         for link in self._links.values():
             self._dial_on(link)
         return bound
@@ -124,7 +122,7 @@ class TcpTransport:
 
     def _link(self, peer: PeerId, address: str) -> Link:
         link = self._links[peer] = Link(peer, address)
-        if self._open:
+        if self._door.is_open:
             self._dial_on(link)
         return link
 

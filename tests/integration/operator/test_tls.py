@@ -119,9 +119,7 @@ async def test_tls_is_not_required_while_a_peer_is_silent() -> None:
         await operator.once()
         world.tick()
     world.peers.running[1].silent = True
-    for _ in range(30):
-        await operator.once()
-        world.tick()
+    await operator.go_on(30)
     assert world.status["tls"]["mode"] == "Offered"
 
     world.peers.running[1].silent = False
@@ -195,9 +193,7 @@ async def test_peer_that_cannot_use_tls_keeps_it_from_being_required() -> None:
     mine = world.peers.running[1].tls
     assert mine is not None
     mine.why = "the certificate of peer 2: certificate is not yet valid"
-    for _ in range(30):
-        await operator.once()
-        world.tick()
+    await operator.go_on(30)
     assert world.status["tls"]["mode"] == "Offered"
 
     mine.why = ""
@@ -250,9 +246,7 @@ async def test_authority_is_not_replaced_while_a_peer_is_silent() -> None:
     before = held(world)
     world.peers.running[1].silent = True
     rotate(world)
-    for _ in range(60):
-        await operator.once()
-        world.tick()
+    await operator.go_on(60)
     assert world.status["tls"]["step"] == "Trusting"
     assert held(world)["ca"]["ca.key"] == before["ca"]["ca.key"]
 
@@ -405,6 +399,20 @@ async def test_other_authority_that_was_put_there_is_replaced_step_by_step(chang
     assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
     assert uids(world) == pods
     assert other.key not in base64.b64decode(secret(world, "ca")["ca.key"]).decode()
+
+
+async def test_words_beside_what_is_trusted_are_taken_away() -> None:
+    """Peers name the file by all that is in it, and would seem to lag for ever."""
+    world, operator = await running(3, tls=ON)
+    own = secret(world, "certificates")["ca.crt"]
+    noted = base64.b64encode(b"the ring's own:\n" + base64.b64decode(own)).decode()
+    key = Key("secrets", SPACE, f"{NAME}-certificates")
+    world.store.merge(key, {"data": {"ca.crt": noted}})
+
+    await operator.settle()
+
+    world.check()
+    assert secret(world, "certificates")["ca.crt"] == own
 
 
 async def test_rubbish_in_the_place_of_the_former_authority_is_not_passed_on() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,13 @@ import pytest
 from bazaar_operator import certificates as made
 from bazaar_peer.core.events import LinkLost, LinkUp
 from bazaar_peer.core.messages import Poll
-from bazaar_peer.core.types import PeerId, ordinal_of
+from bazaar_peer.core.types import PeerId
 from bazaar_peer.runtime import door
 from bazaar_peer.runtime.certificates import OFFERED, REQUIRED, Certificates
-from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.wire import FORMAT, Hello, frame
 
-from .test_transport import A, B, Ear, free_ports, stranger
+from .test_transport import A, B, Ear, free_ports, peer, stranger
 
 DOMAIN = "shop-peers"
 
@@ -39,9 +37,9 @@ class Ring:
         self.keys = [made.new_key() for _ in range(3)]
         self.trust(self.ca.certificate)
         self.mode(REQUIRED)
-        for peer in range(3):
-            self.write(f"key-{peer}", self.keys[peer])
-            self.certify(peer)
+        for who in range(3):
+            self.write(f"key-{who}", self.keys[who])
+            self.certify(who)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -73,28 +71,6 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ring:
     return Ring(tmp_path)
 
 
-@asynccontextmanager
-async def peer(
-    me: PeerId, ports: list[int], certificates: Certificates | None
-) -> AsyncIterator[tuple[TcpTransport, Ear]]:
-    addresses = [f"127.0.0.1:{port}" for port in ports]
-    identity = Identity(ring="r", life=me, boot=1, address=addresses[ordinal_of(me)])
-    ear = Ear()
-    transport = TcpTransport(
-        identity,
-        lambda other: addresses[ordinal_of(other)],
-        deliver=ear.deliver,
-        report=ear.report,
-        certificates=certificates,
-    )
-    transport.meet(PeerId(other) for other in range(len(ports)) if other != ordinal_of(me))
-    await transport.start("127.0.0.1", ports[ordinal_of(me)])
-    try:
-        yield transport, ear
-    finally:
-        await transport.close()
-
-
 def shown(transport: TcpTransport, to: PeerId) -> bool:
     """Whether what is sent there goes by TLS."""
     connection = transport._links[to].connection
@@ -104,6 +80,14 @@ def shown(transport: TcpTransport, to: PeerId) -> bool:
 async def hear_nothing(ear: Ear) -> None:
     await asyncio.sleep(0.3)
     assert not any(isinstance(event, LinkUp) for event in ear.events)
+
+
+async def are_strangers(one: Certificates, other: Certificates) -> None:
+    """Neither lets the other in."""
+    ports = free_ports(2)
+    async with peer(A, ports, one) as (_, ear_a), peer(B, ports, other) as (_, ear_b):
+        await hear_nothing(ear_a)
+        await hear_nothing(ear_b)
 
 
 async def test_peers_of_a_ring_talk_by_tls_in_the_order_of_sending(ring: Ring) -> None:
@@ -147,36 +131,18 @@ async def test_who_speaks_no_tls_does_not_get_in(ring: Ring) -> None:
 async def test_certificate_of_another_ring_does_not_get_in(ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Ring(tmp_path / "other")
-    ports = free_ports(2)
-    async with (
-        peer(A, ports, ring.certificates(0)) as (_, ear_a),
-        peer(B, ports, other.certificates(1)) as (_, ear_b),
-    ):
-        await hear_nothing(ear_a)
-        await hear_nothing(ear_b)
+    await are_strangers(ring.certificates(0), other.certificates(1))
 
 
 async def test_peer_does_not_get_in_under_another_s_name(ring: Ring) -> None:
     """PROTOCOL section 7: who speaks must be who its certificate says."""
     ring.certify(1, as_peer=2)
-    ports = free_ports(2)
-    async with (
-        peer(A, ports, ring.certificates(0)) as (_, ear_a),
-        peer(B, ports, ring.certificates(1)) as (_, ear_b),
-    ):
-        await hear_nothing(ear_a)
-        await hear_nothing(ear_b)
+    await are_strangers(ring.certificates(0), ring.certificates(1))
 
 
 async def test_expired_certificate_does_not_get_in(ring: Ring) -> None:
     ring.certify(1, now=time.time() - 91 * 86_400)
-    ports = free_ports(2)
-    async with (
-        peer(A, ports, ring.certificates(0)) as (_, ear_a),
-        peer(B, ports, ring.certificates(1)) as (_, ear_b),
-    ):
-        await hear_nothing(ear_a)
-        await hear_nothing(ear_b)
+    await are_strangers(ring.certificates(0), ring.certificates(1))
 
 
 async def test_while_tls_is_offered_both_kinds_talk(ring: Ring) -> None:
@@ -219,8 +185,8 @@ async def test_authority_is_replaced_without_a_link_lost(ring: Ring) -> None:
         new = made.authority("shop", [DOMAIN], time.time())
 
         def certify() -> None:
-            for peer in (0, 1):
-                ring.certify(peer, by=new)
+            for who in (0, 1):
+                ring.certify(who, by=new)
 
         steps: list[Callable[[], None]] = [
             lambda: ring.trust(ring.ca.certificate, new.certificate),

@@ -13,6 +13,7 @@ import pytest
 from bazaar_peer.core.events import Event, LinkLost, LinkUp, Outlived
 from bazaar_peer.core.messages import Chunk, Message, NotTrader, Poll
 from bazaar_peer.core.types import PeerId, ordinal_of, peer_id
+from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.connections import Identity
 from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.wire import FORMAT, HELLO_MAX_BYTES, Hello, frame
@@ -67,7 +68,12 @@ def free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def peer(
-    me: PeerId, ports: list[int], *, boot: int = 1, over: tuple[PeerId, ...] = ()
+    me: PeerId,
+    ports: list[int],
+    certificates: Certificates | None = None,
+    *,
+    boot: int = 1,
+    over: tuple[PeerId, ...] = (),
 ) -> AsyncIterator[tuple[TcpTransport, Ear]]:
     addresses = [f"127.0.0.1:{port}" for port in ports]
     identity = Identity(ring="r", life=me, boot=boot, address=addresses[ordinal_of(me)])
@@ -78,6 +84,7 @@ async def peer(
         deliver=ear.deliver,
         report=ear.report,
         knows_over=lambda life: life in over,
+        certificates=certificates,
     )
     transport.meet(PeerId(other) for other in range(len(ports)) if other != ordinal_of(me))
     await transport.start("127.0.0.1", ports[ordinal_of(me)])
