@@ -119,9 +119,12 @@ class ControlPlane(Node):
             yield
         finally:
             self.do("pkill", "-CONT", "-x", "kube-apiserver")
-            until(lambda: self._answers() or None, "the API server answers again")
+            until(lambda: self._answers("/readyz"), "the API server answers again")
             self.do("systemctl", "restart", "kubelet")
+            # Who asks for a program in a pod before the kubelet listens again is refused.
+            kubelet = f"/api/v1/nodes/{self.name}/proxy/healthz"
+            until(lambda: self._answers(kubelet), "the kubelet answers again")
 
-    def _answers(self) -> bool:
-        ask = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "get", "--raw", "/readyz")
+    def _answers(self, path: str) -> bool:
+        ask = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "get", "--raw", path)
         return attempt("docker", "exec", self.name, *ask, seconds=30).returncode == 0
