@@ -29,6 +29,8 @@ Bash, for a process made for each log each time took a good part of a core from 
 """
 HEADER = re.compile(r"^==> (\S+) <==\n", re.MULTILINE)
 """What `tail -v` writes above each file; a container's lines begin with their time."""
+FROM_API = '"kubernetes.io/config.source":"api"'
+"""What a kubelet notes of a pod that is no file of its own."""
 PROCESSES = (
     "for p in $(grep -lsE '{uid}|{other}' /proc/[0-9]*/cgroup); do p=${{p%/cgroup}}; "
     'echo "${{p#/proc/}} $(tr "\\0" " " <$p/cmdline)"; done 2>/dev/null'
@@ -125,12 +127,17 @@ class ControlPlane(Node):
             yield
         finally:
             self.do("pkill", "-CONT", "-x", "kube-apiserver")
-            until(lambda: self._answers("/readyz"), "the API server answers again")
+            until(lambda: self._asked("/readyz"), "the API server answers again")
             self.do("systemctl", "restart", "kubelet")
-            # Who asks for a program in a pod before the kubelet listens again is refused.
-            kubelet = f"/api/v1/nodes/{self.name}/proxy/healthz"
-            until(lambda: self._answers(kubelet), "the kubelet answers again")
+            # Whoever wants a program run in a pod, before the kubelet knows its pods, is refused.
+            until(self._knows_pods, "the kubelet knows its pods again")
 
-    def _answers(self, path: str) -> bool:
+    def _knows_pods(self) -> bool:
+        """Tell whether it has heard of the API server's pods: it hears of all of them at once."""
+        return FROM_API in self._asked(f"/api/v1/nodes/{self.name}/proxy/pods")
+
+    def _asked(self, path: str) -> str:
+        """Ask the API server; no text: no answer."""
         ask = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "get", "--raw", path)
-        return attempt("docker", "exec", self.name, *ask, seconds=30).returncode == 0
+        done = attempt("docker", "exec", self.name, *ask, seconds=30)
+        return done.stdout if done.returncode == 0 else ""
