@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,16 +48,20 @@ def test_a_run_does_not_depend_on_the_hash_seed(count: int) -> None:
     """G14: one trace hash under three hash seeds."""
     script = HASHES.replace("COUNT", str(count))
     path = os.pathsep.join(sys.path)
-    traces = [
-        subprocess.run(
+
+    def played(hash_seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+        done = subprocess.run(
             [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
+            env=environment,
             capture_output=True,
             check=True,
             text=True,
-        ).stdout
-        for hash_seed in ("0", "1", "random")
-    ]
+        )
+        return done.stdout
+
+    with ThreadPoolExecutor() as beside:
+        traces = list(beside.map(played, ("0", "1", "random")))
 
     assert traces[0] == traces[1] == traces[2]
 
