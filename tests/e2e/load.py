@@ -43,7 +43,7 @@ class Load:
 
     def _orders(self) -> bool:
         done = attempt(*self._exec("wc", "-l", "/load/acknowledged"), env=self.cluster.env)
-        return done.returncode == 0 and int(done.stdout.split()[0]) > 2 * self.rate
+        return done.returncode == 0 and int(done.stdout.split()[0]) > self.rate / 2
 
     def stop(self) -> dict[str, Any]:
         """End the orders and return what came of them."""

@@ -25,7 +25,6 @@ import uvloop
 from bazaar_peer.agents.agent import Agent
 from bazaar_peer.agents.roles import Role
 from bazaar_peer.core.effects import Recovered
-from bazaar_peer.core.events import Resign
 from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.types import NOBODY, SECOND, PeerId, Settings, ordinal_of, peer_id
@@ -41,6 +40,7 @@ from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Core, Driver
 from bazaar_peer.runtime.files import DiskError, Locked, VolumeError
 from bazaar_peer.runtime.joining import CLUSTER_MAX, NotWanted
+from bazaar_peer.runtime.leaving import leave
 from bazaar_peer.runtime.opening import opened
 from bazaar_peer.runtime.recording import begin_record, tap_of
 from bazaar_peer.runtime.set_aside import set_aside
@@ -191,18 +191,11 @@ class Process:
         if self.trading is not None:
             await self.trading.close()
         if asked.leave.is_set() and not asked.now.is_set():
-            await self._leave()
+            own = self.settings
+            await leave(self.driver, self.peer, grace_s=own.grace_s, linger_s=own.linger_s)
         for task in ends:
             task.cancel()
         return self.driver.stopped.result() if self.driver.stopped.done() else 0
-
-    async def _leave(self) -> None:
-        """Hand over, answer what was taken, serve on for a while, and go (R11, K1)."""
-        began = time.monotonic()
-        self.driver.submit(Resign(leaving=True))
-        await asyncio.wait([self.driver.stopped], timeout=self.settings.grace_s)
-        left = self.settings.linger_s - (time.monotonic() - began)
-        await asyncio.sleep(max(0.0, left))
 
 
 async def caught_up(peer: Peer, over: Callable[[], bool]) -> None:

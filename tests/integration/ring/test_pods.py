@@ -223,6 +223,21 @@ def test_volume_of_another_ring_says_how_to_go_on_with_it(pods: Pods) -> None:
     until(lambda: pods.votes(0), "the ring goes on where it was")
 
 
+def test_ring_that_goes_as_a_whole_does_not_wait_for_an_heir(pods: Pods) -> None:
+    """R11: as a deleted or a sleeping one does; who leaves waits for others that may take over."""
+    for pod in range(3):
+        pods.start(pod, grace_s=60.0)
+    for pod in range(3):
+        assert pods.format(pod, pods.volume(pod)) == 200
+    for pod in range(3):
+        until(lambda p=pod: pods.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+
+    for process in pods.processes:
+        process.terminate()
+
+    assert [process.wait(30) for process in pods.processes] == [0, 0, 0]
+
+
 def _killed(pods: Pods) -> None:
     for process in pods.processes:
         process.kill()
