@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bazaar_peer.core import quorum
 from bazaar_peer.core.events import Resign
@@ -24,7 +24,7 @@ async def leave(driver: Driver, peer: Peer, *, grace_s: float, linger_s: float) 
     began = time.monotonic()
     driver.submit(Resign(leaving=True))
     alone = asyncio.ensure_future(deserted(peer))
-    ends = [driver.stopped, alone]
+    ends: list[asyncio.Future[Any]] = [driver.stopped, alone]
     await asyncio.wait(ends, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
     alone.cancel()
     await asyncio.sleep(max(0.0, linger_s - (time.monotonic() - began)))

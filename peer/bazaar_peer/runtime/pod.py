@@ -130,6 +130,7 @@ def pod_settings(
         port=PORT,
         peer_port_offset=PEER_PORT_OFFSET,
         hosts=f"{found.name}-{{}}.{found.domain}",
+        service=f"{found.name}-client",
         address=authority(ip, PORT + PEER_PORT_OFFSET) if ip else "",
         token=_token(token_file),
         certificates=environment.get("BAZAAR_CERTIFICATES", ""),

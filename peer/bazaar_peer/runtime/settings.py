@@ -34,6 +34,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     peer_port_offset: int = 1000
     hosts: str = ""
     """Where peer i is found, with {} for i, such as `bazaar-{}.bazaar-peers`; empty: no cluster."""
+    service: str = ""
+    """What leads to some peer that serves, whatever DNS knows of pods; empty: nothing does."""
     address: str = ""
     """This pod's own `host:port`, which others hear before DNS knows it (N9)."""
     former: tuple[str, ...] = ()

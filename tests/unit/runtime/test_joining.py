@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from bazaar_peer.runtime import joining
 from bazaar_peer.runtime.files import Files
@@ -157,6 +158,21 @@ async def test_volume_that_is_formatted_waits_for_no_answer(tmp_path: Path) -> N
         waiting.formatted.set()
 
         await asyncio.wait_for(running, joining.ANSWER_S / 2)
+
+
+async def test_ring_whose_pods_were_all_made_anew_is_found_by_its_service(tmp_path: Path) -> None:
+    """DNS goes on telling where they were for half a minute."""
+    named = name_of_volume(tmp_path)
+    async with ring(member(0, incarnation=1, voter=False, volume=named)) as (url, _):
+        port = int(url.rpartition(":")[2])
+        settings = structs.replace(
+            pod(tmp_path, port=port), hosts="127.0.9.{}", service="127.0.0.1"
+        )
+        asks = joining._Asks(settings, Waiting(settings), named, joining.NOTHING)
+
+        await asyncio.wait_for(asks.run(), 10)
+
+    assert asks.urls[0] == url
 
 
 def test_first_peer_of_a_ring_that_grew_asks_those_that_came_later(tmp_path: Path) -> None:
