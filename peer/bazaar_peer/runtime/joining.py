@@ -110,10 +110,10 @@ class _Asks:
         """Counted from the moment at which the ring is first seen."""
         most = CLUSTER_MAX if settings.in_cluster else settings.peers
         self.urls = [settings.client_url(i) for i in range(most) if i != settings.me]
-        if (
-            settings.service
-        ):  # a name of a pod that was made anew may lead nowhere for half a minute
-            self.urls.append(f"http://{settings.service}:{settings.client_port}")
+        if settings.service:
+            # Names of pods that are not there take seconds each, and DNS may tell for half a minute
+            # where a pod was that was made anew.
+            self.urls.insert(0, f"http://{settings.service}:{settings.client_port}")
 
     async def run(self) -> None:
         """Return when committed members name the volume, or when it was formatted meanwhile."""
