@@ -108,11 +108,13 @@ class _Asks:
         self.settings, self.waiting, self.volume, self.lying = settings, waiting, volume, lying
         self.patient_until = math.inf if settings.in_cluster else 0.0
         """Counted from the moment at which the ring is first seen."""
-        most = CLUSTER_MAX if settings.in_cluster else settings.peers
+        anywhere = settings.in_cluster and not settings.service
+        most = CLUSTER_MAX if anywhere else settings.peers
         self.urls = [settings.client_url(i) for i in range(most) if i != settings.me]
         if settings.service:
-            # Names of pods that are not there take seconds each, and DNS may tell for half a minute
-            # where a pod was that was made anew.
+            # It leads to whoever serves, those included that came later. A name that nobody has
+            # takes seconds; one of a pod that was made anew may lead for half a minute to where it
+            # was.
             self.urls.insert(0, f"http://{settings.service}:{settings.client_port}")
 
     async def run(self) -> None:

@@ -175,9 +175,13 @@ async def test_ring_whose_pods_were_all_made_anew_is_found_by_its_service(tmp_pa
 
 
 def test_first_peer_of_a_ring_that_grew_asks_those_that_came_later(tmp_path: Path) -> None:
-    settings = pod(tmp_path, peers=1)
+    lone = pod(tmp_path, peers=1)
+    led = structs.replace(lone, service="shop-client")
 
-    assert joining._Asks(settings, Waiting(settings), "v", joining.NOTHING).urls
+    found = [joining._Asks(s, Waiting(s), "v", joining.NOTHING).urls for s in (lone, led)]
+
+    assert len(found[0]) == joining.CLUSTER_MAX - 1
+    assert found[1] == ["http://shop-client:8600"], "names that nobody has are asked for seconds"
 
 
 async def test_endless_answer_is_not_read() -> None:
