@@ -26,7 +26,7 @@ run: setup ## a ring of 6 on this machine, trading
 	$(BIN)/bazaar up --peers 6
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check .
