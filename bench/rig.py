@@ -13,14 +13,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bazaar_peer.command import ring_folder
 from bazaar_peer.core.types import Limits
 
 READY_S = 30.0
+DEADLINE_S = 40.0
+T = TypeVar("T")
 
 
 class Ring:
@@ -148,3 +150,12 @@ def ring(
 def kill(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def until(condition: Callable[[], T | None], what: str, seconds: float = DEADLINE_S) -> T:
+    """Poll until the condition gives something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+    return found

@@ -18,34 +18,24 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
 
 from bazaar_peer.runtime.logs import parse
 from bench.buyers import Buyers
-from bench.rig import Ring, ring
+from bench.rig import DEADLINE_S, Ring, ring, until
 from tests.integration.ring.killer import Killer
 
-T = TypeVar("T")
-DEADLINE_S = 40.0
+__all__ = ["DEADLINE_S", "until"]
+
 FIRST_PORT, BLOCK = 12_000, 20
 PEER_PORTS = 1000
 """`bazaar up` lets peers talk to each other so much above their client ports."""
-
-
-def until(condition: Callable[[], T | None], what: str, seconds: float = DEADLINE_S) -> T:
-    """Poll until the condition gives something true, and return that."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
-    return found
 
 
 class Ports:

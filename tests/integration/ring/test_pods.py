@@ -5,129 +5,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bench.pods import TOKEN, Pods
 
 from .conftest import bazaar, until
-
-TOKEN = "the-token-of-this-ring"
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-
-
-class Pods:
-    """The pods of one ring, and what they say."""
-
-    nets = 0
-
-    def __init__(self, folder: Path) -> None:
-        Pods.nets += 1
-        self.net = f"127.{20 + WORKER}.{Pods.nets}"
-        self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(
-        self,
-        pod: int,
-        *,
-        peers: int = 3,
-        ring: str = "ring-a",
-        at: int = -1,
-        keep: bool = False,
-        **more: Any,
-    ) -> subprocess.Popen[bytes]:
-        """Start a pod; `at`: on another host than where the others look for it."""
-        volume = self.folder / f"data-{pod}"
-        volume.mkdir(exist_ok=True)
-        host = f"{self.net}.{pod if at < 0 else at}"
-        settings = ProcessSettings(
-            me=pod,
-            peers=peers,
-            ring=ring,
-            volume=str(volume / "peer"),
-            archive=str(volume / f"archive-{ring}") if keep else "",
-            log=str(self.folder / f"{pod}.log"),
-            host=host,
-            hosts=self.net + ".{}",
-            address=f"{host}:8601",
-            peer_port_offset=1,
-            token=TOKEN,
-            reserve_bytes=1 << 20,
-            **more,
-        )
-        command = [sys.executable, "-m", "bazaar_peer.runtime.process", encode_settings(settings)]
-        self.processes.append(subprocess.Popen(command))
-        return self.processes[-1]
-
-    def get(self, pod: int, path: str = "/v1/peer") -> dict[str, Any]:
-        return self.ask(pod, path)[1]
-
-    def ask(
-        self,
-        pod: int,
-        path: str,
-        body: object = None,
-        token: str = TOKEN,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON of an answer; 0 if there is none."""
-        headers = {
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {token}",
-            **(headers or {}),
-        }
-        data = None if body is None else json.dumps(body).encode()
-        url = f"http://{self.net}.{pod}:8600{path}"
-        try:
-            with urllib.request.urlopen(
-                urllib.request.Request(url, data, headers), timeout=5
-            ) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-        except OSError:
-            return 0, {}
-
-    def volume(self, pod: int) -> str:
-        """Wait until the pod's volume has a name; return it."""
-        return str(until(lambda: self.get(pod).get("volume"), f"pod {pod} names its volume"))
-
-    def format(self, pod: int, volume: str, ring: str = "ring-a", token: str = TOKEN) -> int:
-        body = {"ring": ring, "ordinal": pod, "volume": volume}
-        return self.ask(pod, "/v1/format", body, token)[0]
-
-    def votes(self, pod: int) -> bool:
-        seen = self.get(pod)
-        return bool(seen.get("voter") and seen.get("trader", -1) >= 0 and seen.get("ready"))
-
-    def make(self, peers: int, *, keep: bool = False) -> None:
-        """Start a ring as an operator does."""
-        for pod in range(peers):
-            self.start(pod, peers=peers, keep=keep)
-        for pod in range(peers):
-            assert self.format(pod, self.volume(pod)) == 200
-        for pod in range(peers):
-            until(lambda p=pod: self.votes(p), f"pod {pod} votes")  # type: ignore[misc]
 
 
 @pytest.fixture
 def pods(tmp_path: Path) -> Iterator[Pods]:
     found = Pods(tmp_path)
     yield found
-    for process in found.processes:
-        process.kill()
-        process.wait()
+    found.end()
 
 
 def test_empty_volume_is_alive_unready_and_has_no_vote(pods: Pods) -> None:
@@ -225,23 +119,12 @@ def test_volume_of_another_ring_says_how_to_go_on_with_it(pods: Pods) -> None:
 
 def test_ring_that_goes_as_a_whole_does_not_wait_for_an_heir(pods: Pods) -> None:
     """R11: as a deleted or a sleeping one does; who leaves waits for others that may take over."""
-    for pod in range(3):
-        pods.start(pod, grace_s=60.0)
-    for pod in range(3):
-        assert pods.format(pod, pods.volume(pod)) == 200
-    for pod in range(3):
-        until(lambda p=pod: pods.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+    pods.make(3, grace_s=60.0)
 
     for process in pods.processes:
         process.terminate()
 
     assert [process.wait(30) for process in pods.processes] == [0, 0, 0]
-
-
-def _killed(pods: Pods) -> None:
-    for process in pods.processes:
-        process.kill()
-        process.wait()
 
 
 def _lose(pods: Pods, *who: int) -> None:
@@ -269,7 +152,7 @@ def test_ring_that_lost_a_majority_goes_on_with_what_the_named_peer_has(pods: Po
         "peer 1 has them all",
     )
     end = pods.get(1)["last_epoch"], pods.get(1)["last_index"]
-    _killed(pods)
+    pods.end()
     _lose(pods, 0, 2)
 
     pods.start(0, keep=True, **B)
@@ -309,7 +192,7 @@ def _audited(pods: Pods, *keys: str) -> tuple[int, str]:
 def test_former_volume_stays_until_the_next_ring_has_let_its_peer_in(pods: Pods) -> None:
     """Peer 2 survived, too: if nothing came of the recovery its volume would be wanted."""
     pods.make(3)
-    _killed(pods)
+    pods.end()
     _lose(pods, 0)
     volume = pods.folder / "data-2/peer"
     pods.start(2, **B)
@@ -328,7 +211,7 @@ def test_former_volume_stays_until_the_next_ring_has_let_its_peer_in(pods: Pods)
 def test_no_ring_is_made_of_a_damaged_volume(pods: Pods) -> None:
     """D2: what it acknowledged may be gone; a person names another peer."""
     pods.make(3)
-    _killed(pods)
+    pods.end()
     mark = pods.folder / "data-1/peer/mark"
     mark.write_bytes(b"\xff" + mark.read_bytes()[1:])
 
@@ -344,7 +227,7 @@ def test_no_ring_is_made_of_a_damaged_volume(pods: Pods) -> None:
 def test_pod_of_the_former_ring_is_no_member_of_the_next(pods: Pods) -> None:
     """A pod that was not restarted yet: it reaches nobody's majority, and disturbs nobody."""
     pods.make(3)
-    _killed(pods)
+    pods.end()
     _lose(pods, 0)
     pods.start(2)
     pods.start(1, **B, recovers="ring-a")
