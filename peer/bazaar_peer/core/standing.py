@@ -21,6 +21,11 @@ def unable(peer: Peer) -> bool:
     return peer.leaving or (not peer.disk.idle and peer.disk.stuck_since < since)
 
 
+def reaches_majority(peer: Peer) -> bool:
+    """Tell whether a peer and those that are linked to it are enough to decide anything."""
+    return quorum.reached(peer.voters, {peer.me, *peer.linked})
+
+
 def parting(peer: Peer) -> bool:
     """Tell whether a peer is to begin nothing more, since the newest wish leaves it out (R10).
 
@@ -42,9 +47,9 @@ def left_out(peer: Peer) -> bool:
 def standing_of(peer: Peer) -> msg.Standing:
     """Return a peer's own line; who reaches no majority, or has just failed, cannot lead either."""
     epoch, index = peer.journal.last
-    reaches = quorum.reached(peer.voters, {peer.me, *peer.linked})
     failed = peer.me in peer.nominator.excluded
-    return msg.Standing(peer.me, epoch, index, unable(peer) or failed or not reaches)
+    cannot = unable(peer) or failed or not reaches_majority(peer)
+    return msg.Standing(peer.me, epoch, index, cannot)
 
 
 def ranked(able: list[msg.Standing], limit: int, failed: int) -> list[msg.Standing]:

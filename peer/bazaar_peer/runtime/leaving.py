@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from bazaar_peer.core import quorum
 from bazaar_peer.core.events import Resign
+from bazaar_peer.core.standing import reaches_majority
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -34,6 +34,6 @@ async def deserted(peer: Peer, seconds: float = DESERTED_S) -> None:
     """Return when no majority has been linked for so long, and nobody waits for an answer here."""
     since = time.monotonic()
     while time.monotonic() - since < seconds or not peer.ingress.idle:
-        if quorum.reached(peer.voters, {peer.me, *peer.linked}):
+        if reaches_majority(peer):
             since = time.monotonic()
         await asyncio.sleep(LOOK_S)
