@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bazaar_operator.labels import client_service
 from bazaar_peer.runtime.pod import PodError, pod_settings
 
 RING = {"ring": "r-1", "name": "shop", "peers": 3, "domain": "shop-peers.market.svc"}
@@ -38,6 +39,11 @@ def test_pod_is_the_peer_of_its_ordinal(folder: Path) -> None:
     assert (found.me, found.peers, found.ring, found.token) == (1, 3, "r-1", TOKEN)
     assert found.address == "10.0.0.7:8601"
     assert found.client_url(2) == "http://shop-2.shop-peers.market.svc:8600"
+
+
+def test_service_is_the_one_that_the_operator_makes(folder: Path) -> None:
+    """A lost volume looks for its ring there (joining.py)."""
+    assert settings(folder).service == client_service("shop")
 
 
 def test_record_is_kept_unless_it_is_switched_off(folder: Path) -> None:
