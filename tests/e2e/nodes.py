@@ -25,7 +25,7 @@ KEEP_LOGS = (
 )
 """Links every container's log to where it stays when its pod goes.
 
-Bash, for a process made for each log each time took a good part of a core from what is drilled.
+Bash, for two processes made for each log each time took their part of the two cores.
 """
 HEADER = re.compile(r"^==> (\S+) <==\n", re.MULTILINE)
 """What `tail -v` writes above each file; a container's lines begin with their time."""
