@@ -51,7 +51,7 @@ def up(
     rate: Annotated[float, typer.Option(help="Orders a second of all buyers together.")] = 20.0,
     data: Data = None,
     port: Annotated[int, typer.Option(help="Peer i serves HTTP at PORT + i.")] = 8600,
-    duration: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds of trading, then end.")] = None,
     as_json: Json = False,
     agents: Annotated[
         bool, typer.Option("--agents/--no-agents", help="Let the peers buy and sell themselves.")

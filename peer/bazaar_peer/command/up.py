@@ -7,6 +7,7 @@ tells what the peers' own logs and counters say.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -33,7 +34,8 @@ ASK_S = 0.2
 LEFT_S = 1.0
 QUIET_S = 0.25
 """Behind a death, while the others elect."""
-
+TRADERLESS_S = 30.0
+"""So much later than asked a run for a time ends in any case, if the ring elects nobody."""
 
 GONE = "it has left the ring"
 
@@ -69,20 +71,26 @@ class Supervisor:
     epoch: int = 0
 
     async def run(self, duration_s: float | None, tick: Callable[[], None]) -> None:
-        """Run until the time is over or somebody asks for the end; `tick` every `LOOK_S`."""
+        """Run until the time is over or somebody asks for the end; `tick` every `LOOK_S`.
+
+        The time begins with the first trader: on a slow machine a peer starts for seconds.
+        """
         self.size = self.folder.size()
         self.elections = Elections([self.folder.log(peer) for peer in range(self.size)])
         end = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end.set)
-        if duration_s is not None:
-            loop.call_later(duration_s, end.set)
+        time_s = math.inf if duration_s is None else duration_s
+        ends_at = loop.time() + TRADERLESS_S + time_s
         self._start_all()
         follower = loop.create_task(self._follow_size())
         try:
-            while not end.is_set():
+            while not end.is_set() and loop.time() < ends_at:
+                waits = not self.epoch
                 self.look()
+                if waits and self.epoch:
+                    ends_at = loop.time() + time_s
                 tick()
                 if all(child.out for child in self.children.values()):
                     break
