@@ -12,16 +12,13 @@ from bazaar_peer.core.messages import Member
 from bazaar_peer.core.types import NOBODY, PeerId, incarnation_of, ordinal_of
 from bazaar_peer.runtime.api import Handler
 from bazaar_peer.runtime.bodies import Formatting, body_of
-from bazaar_peer.runtime.certificates import Certificates
-from bazaar_peer.runtime.credential import authorize_admin
+from bazaar_peer.runtime.credential import CERTIFICATES, authorize_admin
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.settings import ProcessSettings
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
 
-CERTIFICATES = web.AppKey("certificates", Certificates)
-"""There where the ring's peers show each other certificates."""
 FORMATTED = {"outcome": "formatted"}
 _formatting = msgspec.json.Decoder(Formatting)
 

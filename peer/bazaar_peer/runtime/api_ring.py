@@ -17,7 +17,7 @@ from bazaar_peer.core.types import NOBODY, PeerId, name_of, ordinal_of
 from bazaar_peer.runtime.api import Commands, Handler, authorize, json_response
 from bazaar_peer.runtime.api_peer import member_told, shown
 from bazaar_peer.runtime.bodies import Admission, Resignation, Wish, body_of
-from bazaar_peer.runtime.credential import authorize_admin
+from bazaar_peer.runtime.credential import CERTIFICATES, authorize_admin
 from bazaar_peer.runtime.problems import Problem, problem_of, wrong
 from bazaar_peer.runtime.settings import ProcessSettings
 
@@ -48,6 +48,7 @@ class RingView:
     async def ring(self, request: web.Request) -> web.Response:
         """The committed members; of the others this peer knows address and suspicion."""
         authorize(request)
+        certified = request.app.get(CERTIFICATES) is not None
         peer, admission = self.peer, self.peer.state.sessions.admission
         members = peer.state.members or peer.members
         told = {
@@ -60,17 +61,19 @@ class RingView:
             "generation": admission.generation,
             "waits": peer.trader_role.membership.waits if peer.is_trader else "",
             "retired": list(members.retired),
-            "peers": [self._row(member) for member in members.members],
+            "peers": [self._row(member, certified=certified) for member in members.members],
         }
         return json_response(json.dumps(told).encode(), self.settings.ring, peer.state.index)
 
-    def _row(self, member: Member) -> dict[str, Any]:
+    def _row(self, member: Member, *, certified: bool) -> dict[str, Any]:
         peer, mine = self.peer, member.id == self.peer.me
         row: dict[str, Any] = {
             **member_told(member),
             "url": self.settings.client_url(ordinal_of(member.id)),
             "suspected": not mine and PeerId(member.id) not in peer.linked,
         }
+        if certified:
+            row["https"] = self.settings.https_url(ordinal_of(member.id))
         return row | (self._own() if mine else {})
 
     def _own(self) -> dict[str, Any]:

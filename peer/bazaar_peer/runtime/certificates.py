@@ -26,6 +26,8 @@ OFFERED, REQUIRED = "Offered", "Required"
 MODE_FILE, TRUST_FILE = "mode", "ca.crt"
 FILE_MAX_BYTES = 64 * 1024
 AGAIN_S = 0.5
+LOOK_S = 2.0
+"""So often files are looked at."""
 DOUBTED_S = 120.0
 
 
@@ -51,6 +53,8 @@ class Certificates:
         self.mode = ""
         self.server: ssl.SSLContext | None = None
         self.client: ssl.SSLContext | None = None
+        self.https: ssl.SSLContext | None = None
+        """For clients, who have no certificates: they see whom they speak with."""
         self.why = "nothing was read yet"
         """Why the files, as they are now, cannot be used; empty: they are used."""
         self._doubts: dict[int, tuple[str, float]] = {}
@@ -68,7 +72,7 @@ class Certificates:
             if found == self._found:
                 self.why = ""
                 return False
-            server, client = self._contexts(found)
+            server, client, https = self._contexts(found)
             if self._read() != found:
                 return False
         except (CertificateError, OSError, ssl.SSLError) as error:
@@ -77,7 +81,7 @@ class Certificates:
             self.why = why
             return False
         self._found, self.mode = found, found.mode
-        self.server, self.client, self.why = server, client, ""
+        self.server, self.client, self.https, self.why = server, client, https, ""
         log.info("certificates", extra={"fields": self.told()})
         return True
 
@@ -86,6 +90,16 @@ class Certificates:
         while not self.look() and (self.why or not self.mode):
             tell(self.why)
             await asyncio.sleep(AGAIN_S)
+
+    async def renew(self, looked: Callable[[], None] = lambda: None) -> None:
+        """Look again and again, until cancelled; `looked` is called after each look."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                self.look()
+            except Exception:  # a bug, and no reason to keep what has ended
+                log.exception("certificates")
+            looked()
 
     def told(self) -> dict[str, Any]:
         """Say what is in use: whoever changes the files learns so when a change has come here."""
@@ -134,11 +148,20 @@ class Certificates:
             raise CertificateError(f"{place} says {mode!r}: it may say {OFFERED} or {REQUIRED}")
         return _Found(mode, _content(self._folder / TRUST_FILE), _content(self._own))
 
-    def _contexts(self, found: _Found) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        made = []
-        for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
-            context = ssl.SSLContext(side)
+    def _contexts(self, found: _Found) -> list[ssl.SSLContext]:
+        """Make those of a server and a client that ask for certificates, and of one for anybody."""
+        server, client, https = made = [
+            ssl.SSLContext(side)
+            for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER)
+        ]
+        for context in made:
             context.minimum_version = ssl.TLSVersion.TLSv1_3
+            try:
+                context.load_cert_chain(self._own, self._key)
+            except (ssl.SSLError, OSError) as error:
+                told = f"{self._own} and {self._key} do not go together: {error}"
+                raise CertificateError(told) from error
+        for context in (server, client):
             context.verify_mode = ssl.CERT_REQUIRED
             context.verify_flags |= ssl.VERIFY_X509_STRICT
             try:
@@ -146,14 +169,9 @@ class Certificates:
             except (ssl.SSLError, ValueError, TypeError) as error:
                 place = self._folder / TRUST_FILE
                 raise CertificateError(f"{place} is no certificate: {error}") from error
-            try:
-                context.load_cert_chain(self._own, self._key)
-            except (ssl.SSLError, OSError) as error:
-                told = f"{self._own} and {self._key} do not go together: {error}"
-                raise CertificateError(told) from error
-            made.append(context)
-        made[0].num_tickets = 0  # nobody resumes: each connection shows its certificate
-        return made[0], made[1]
+        server.num_tickets = 0  # nobody resumes: each connection shows its certificate
+        https.set_alpn_protocols(["http/1.1"])
+        return made
 
 
 def mark_of(content: bytes) -> str:

@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 
 from bazaar_peer.core.types import ordinal_of
-from bazaar_peer.page.pages import Pages, allowing, preflight, shared
-from bazaar_peer.runtime import problems
+from bazaar_peer.page.pages import Pages, preflight, shared
 from bazaar_peer.runtime.api import Commands, Handler, routes
 from bazaar_peer.runtime.api_events import Events
 from bazaar_peer.runtime.api_log import LogView
@@ -29,8 +27,10 @@ from bazaar_peer.runtime.api_ring import RingView
 from bazaar_peer.runtime.api_session import Sessions
 from bazaar_peer.runtime.bodies import BATCH_BODY_MAX_BYTES
 from bazaar_peer.runtime.browsers import CHECK, checked, own_pages_only
-from bazaar_peer.runtime.credential import TOKEN
+from bazaar_peer.runtime.client_connection import Connection, Pipelining, Refused
+from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN
 from bazaar_peer.runtime.cut import Cut
+from bazaar_peer.runtime.entrance import Entrance
 from bazaar_peer.runtime.faults import Faults
 from bazaar_peer.runtime.openapi import document
 from bazaar_peer.runtime.pause import Pause
@@ -51,8 +51,6 @@ CONNECTIONS_MAX = 4096
 IDLE_S = 60.0
 """A connection without a whole request for so long is closed: idle, or slow with its headers."""
 BACKLOG = 1024
-SLOW_S, BEHIND_MAX = 2.0, 15
-"""Pipelined requests wait behind at most 15 others of 2 s each: the 30 s of R13 c."""
 PAGE_USES = {
     "/v1/orders",
     "/v1/story",
@@ -65,7 +63,6 @@ PAGE_USES = {
 """What a page goes on asking of other peers when the one that served it is gone."""
 PAGE_ORIGINS_MIN = 16
 """A page that is open while the ring grows reaches the new peers, too."""
-STALL_S = SLOW_S * BEHIND_MAX
 AGAIN_S = 0.05
 SHUTDOWN_S = 2.0
 """Open streams end then; a pod's grace period is not theirs."""
@@ -146,100 +143,24 @@ async def _expect(request: web.Request) -> None:
     request.writer.output_size = 0
 
 
-class _Connection(web.RequestHandler):
-    """aiohttp's connection, which answers every error with a problem.
-
-    It remembers how many stalls there were when it was accepted: one that was accepted before a
-    stall was noticed, and begins after it, lay in the listen queue meanwhile (R13 c).
-    """
-
-    __slots__ = ("_born", "_port")
-
-    def __init__(self, port: ClientPort, server: web.Server, **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._port, self._born = port, port.stalls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self._born != self._port.stalls:
-            self.force_close()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer an exception of a handler, or a request that is not HTTP."""
-        if isinstance(exc, Problem):
-            response = exc.response()
-            response.headers.update(allowing(request))
-            return response
-        if isinstance(exc, UnicodeEncodeError):
-            status = 400  # a header's bytes that are no text, told back by aiohttp itself
-        if status == 500:
-            log.error("handler_failed", exc_info=exc, extra={"fields": {"path": request.path}})
-        detail = (
-            "this peer failed to handle the request"
-            if status >= 500
-            else "the request is not valid HTTP"
-        )
-        response = Problem(status, detail).response()
-        response.force_close()
-        return response
-
-    def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> Any:
-        if isinstance(resp, web.HTTPException):
-            try:
-                self._port.check(request)
-            except Problem as refused:
-                resp = refused.response()
-            resp = problems.from_http(resp)
-        return super().finish_response(request, resp, start_time)
-
-
-class _Pipelining(AbstractAccessLogger):
-    """Sees every answered request: closes a connection whose next ones have waited for long."""
-
-    @property
-    def enabled(self) -> bool:
-        return True
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        protocol = request.protocol
-        behind = len(protocol._messages)  # noqa: SLF001 - what was read and not begun
-        if behind > BEHIND_MAX or time > STALL_S or (behind and time > SLOW_S):
-            protocol.close()
-
-
-class _Refused(asyncio.Protocol):
-    """A connection beyond the limit."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        out = cast(asyncio.Transport, transport)
-        out.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-            b"Retry-After: 1\r\nConnection: close\r\nContent-Length: 110\r\n\r\n"
-            b'{"type":"about:blank","title":"Service Unavailable","status":503,'
-            b'"detail":"too many connections to this peer"}'
-        )
-        out.close()
-
-
 class ClientPort:
     """Serves an application at one address, until `close`."""
 
-    def __init__(self, app: web.Application, driver: Driver, host: str, port: int) -> None:
-        self.host, self.port = host, port
+    def __init__(
+        self,
+        app: web.Application,
+        driver: Driver,
+        host: str,
+        port: int,
+        https_port: int = 0,
+    ) -> None:
+        self.host, self.port, self.https_port = host, port, https_port
         self.stalls = 0
         self.check = app[CHECK]
         self._driver = driver
         self._options: dict[str, Any] = {
             "access_log": log,
-            "access_log_class": _Pipelining,
+            "access_log_class": Pipelining,
             "keepalive_timeout": IDLE_S,
             "lingering_time": 1.0,
             "auto_decompress": False,
@@ -248,6 +169,9 @@ class ClientPort:
             app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S, **self._options
         )
         self._listening: asyncio.Server | None = None
+        self._https: Entrance | None = None
+        if (certificates := app.get(CERTIFICATES)) is not None:
+            self._https = Entrance(self._connection, lambda: certificates.https)
         self._reopening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -259,8 +183,7 @@ class ClientPort:
         self._driver.on_stall = lambda: None
         if self._reopening is not None:
             self._reopening.cancel()
-        if self._listening is not None:
-            self._listening.close()
+        self._take_nobody()
         await self._runner.cleanup()
 
     async def _listen(self) -> None:
@@ -269,14 +192,22 @@ class ClientPort:
             self._connection, self.host, self.port, backlog=BACKLOG, reuse_address=True
         )
         self.port = self._listening.sockets[0].getsockname()[1]
+        if self._https is not None:
+            await self._https.open(self.host, self.https_port)
+
+    def _take_nobody(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        if self._https is not None:
+            self._https.close()
 
     def _connection(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
         if len(server._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - `connections` copies them
             self._driver.meter.refused("connections")
-            return _Refused()
-        return _Connection(self, server, **self._options)
+            return Refused()
+        return Connection(self, server, **self._options)
 
     def _stalled(self) -> None:
         """R13 c: whatever lies in the sockets and in the listen queue is not read any more."""
@@ -285,8 +216,7 @@ class ClientPort:
         self.stalls += 1
         for connection in server.connections:
             connection.force_close()
-        if self._listening is not None:
-            self._listening.close()
+        self._take_nobody()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen())
 
     async def _reopen(self) -> None:

@@ -8,31 +8,55 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from ipaddress import ip_address
 
 from aiohttp import web
 
+from bazaar_peer.runtime.certificates import REQUIRED, Certificates
 from bazaar_peer.runtime.problems import Problem
 
+CERTIFICATES = web.AppKey("certificates", Certificates)
+"""There where the ring's peers show each other certificates."""
 TOKEN = web.AppKey("token", str)
 """The application's token; empty: everybody on this machine may do everything."""
 SCHEME = "Bearer "
 
 
 def is_admin(request: web.Request) -> bool:
-    """Tell whether the request shows the token."""
+    """Tell whether the request shows the token, and shows it to nobody else."""
     token = request.app[TOKEN]
     shown = request.headers.get("Authorization", "")
-    return not token or hmac.compare_digest(
-        shown.encode("utf-8", "surrogateescape"), (SCHEME + token).encode()
+    return not token or (
+        not _is_overheard(request)
+        and hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), (SCHEME + token).encode())
     )
 
 
+def _is_overheard(request: web.Request) -> bool:
+    """Tell whether a ring that requires TLS is asked without it, from another host."""
+    certificates, transport = request.app.get(CERTIFICATES), request.transport
+    if certificates is None or certificates.mode != REQUIRED or transport is None:
+        return False
+    if transport.get_extra_info("sslcontext") is not None:
+        return False
+    try:
+        return not ip_address(request.remote or "").is_loopback
+    except ValueError:
+        return True
+
+
 def authorize_admin(request: web.Request) -> None:
-    """Let only those through that show the token.
+    """Let only those through that show the token; in a ring that requires TLS, by TLS.
 
     Raises:
-        Problem: 401.
+        Problem: 401, 403.
     """
+    if _is_overheard(request):
+        raise Problem(
+            403,
+            "this ring requires TLS of who shows its token: ask by https at the port 8602; a token"
+            " that was sent in clear should be replaced",
+        )
     if not is_admin(request):
         raise Problem(
             401,

@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 
 from bazaar_peer.runtime.certificates import OFFERED, REQUIRED, Certificates
 from bazaar_peer.runtime.connections import Accepted, Dialled
+from bazaar_peer.runtime.entrance import Entrance
 
 log = logging.getLogger("bazaar.transport")
 
-HANDSHAKE_S = 5.0
-COMING_MAX = 64
-"""Connections whose handshake is not done, at most."""
-BACKLOG = 100
-PAUSE_S = 0.1
-LOOK_S = 2.0
-"""So often certificates are looked at."""
 DOUBT_S = 30.0
 """Who speaks plainly with somebody who should know TLS tries that again after so long."""
-HANDSHAKE_BYTE = b"\x16"
 
 
 class Door:
@@ -45,92 +35,48 @@ class Door:
     ) -> None:
         self._answer, self._certificates = answer, certificates
         self._connections, self._counts = connections, counts
-        self._server: asyncio.Server | None = None
-        self._listeners: list[socket.socket] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Server | Entrance | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it was opened; it stays so when it is closed."""
-        return self._server is not None
+        return self._listening is not None
 
     async def open(self, host: str, port: int) -> int:
         """Listen; return the port that was bound."""
-        loop, plain = asyncio.get_running_loop(), self._certificates is None
-        self._server = await loop.create_server(self._answer, host, port, start_serving=plain)
-        for bound in [] if plain else self._server.sockets:
-            listener = socket.socket(fileno=os.dup(bound.fileno()))
-            listener.setblocking(False)
-            listener.listen(BACKLOG)
-            self._listeners.append(listener)
-            self._spawn(self._take(listener))
-        if self._certificates is not None:
-            self._spawn(self._renew(self._certificates))
-        return int(self._server.sockets[0].getsockname()[1])
+        loop, certificates = asyncio.get_running_loop(), self._certificates
+        if certificates is None:
+            self._listening = await loop.create_server(self._answer, host, port)
+            return int(self._listening.sockets[0].getsockname()[1])
+        entrance = Entrance(
+            self._answer,
+            lambda: certificates.server,
+            plain=lambda: certificates.mode == OFFERED,
+            refused=self._refused,
+        )
+        bound = await entrance.open(host, port)
+        self._listening = entrance
+        self._renewing = loop.create_task(certificates.renew(lambda: self._review(certificates)))
+        return bound
 
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for listener in self._listeners:
-            listener.close()
-        if self._server is not None:
-            self._server.close()
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._listening is not None:
+            self._listening.close()
 
-    def _spawn(
-        self,
-        work: Coroutine[None, None, None],
-        done: Callable[[asyncio.Task[None]], None] = lambda _: None,
-    ) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(done)
+    def _refused(self) -> None:
+        self._counts["connections_refused"] += 1
 
-    async def _take(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                came, _ = await loop.sock_accept(listener)
-            except OSError as error:  # out of descriptors, or gone before it was taken
-                log.warning("not_accepted", extra={"fields": {"why": repr(error)}})
-                await asyncio.sleep(PAUSE_S)
-                continue
-            if len(self._tasks) > COMING_MAX:
-                came.close()
-                self._counts["connections_refused"] += 1
-                continue
-            # A task that is cancelled before its first step closes nothing itself.
-            self._spawn(self._let_in(came), partial(_close_if_cancelled, came))
-
-    async def _let_in(self, came: socket.socket) -> None:
-        loop, certificates = asyncio.get_running_loop(), self._certificates
-        assert certificates is not None
-        try:
-            context = certificates.server
-            async with asyncio.timeout(HANDSHAKE_S):
-                if certificates.mode == OFFERED and not await _begins_handshake(came):
-                    context = None
-                await loop.connect_accepted_socket(self._answer, came, ssl=context)
-        except (OSError, TimeoutError) as error:
-            self._counts["connections_refused"] += 1
-            why = f"no TLS came of it: {error!r}"
-            log.warning("connection refused", extra={"fields": {"why": why}})
-            came.close()
-
-    async def _renew(self, certificates: Certificates) -> None:
-        """Read certificates when they change; end connections that would be others now."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                certificates.look()
-            except Exception:  # a bug, and no reason to keep what has ended
-                log.exception("certificates")
-            certificates.note(connection.shown for connection in self._connections())
-            for connection in self._connections():
-                plain = connection.shown is None
-                if loop.time() > connection.until or (plain and certificates.mode == REQUIRED):
-                    connection.abort()
+    def _review(self, certificates: Certificates) -> None:
+        """End connections that would be others now."""
+        certificates.note(connection.shown for connection in self._connections())
+        for connection in self._connections():
+            plain = connection.shown is None
+            over = asyncio.get_running_loop().time() > connection.until
+            if over or (plain and certificates.mode == REQUIRED):
+                connection.abort()
 
 
 async def dial(
@@ -189,25 +135,3 @@ async def _welcomed(
     except asyncio.CancelledError:
         connection.abort()
         raise
-
-
-async def _begins_handshake(came: socket.socket) -> bool:
-    """Look at the first byte without taking it."""
-    loop = asyncio.get_running_loop()
-    there: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(came, _settle, there)
-    try:
-        await there
-    finally:
-        loop.remove_reader(came)
-    return came.recv(1, socket.MSG_PEEK) == HANDSHAKE_BYTE
-
-
-def _close_if_cancelled(came: socket.socket, task: asyncio.Task[None]) -> None:
-    if task.cancelled():
-        came.close()
-
-
-def _settle(there: asyncio.Future[None]) -> None:
-    if not there.done():
-        there.set_result(None)

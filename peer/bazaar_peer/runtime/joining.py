@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import secrets
+import ssl
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from bazaar_peer.core.types import (
     peer_id,
 )
 from bazaar_peer.runtime.answers import body_within
+from bazaar_peer.runtime.certificates import REQUIRED
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
 from bazaar_peer.runtime.recovering import discard
@@ -116,6 +118,25 @@ class _Asks:
             # takes seconds; one of a pod that was made anew may lead for half a minute to where it
             # was.
             self.urls.insert(0, f"http://{settings.service}:{settings.client_port}")
+        if waiting.certificates is not None:
+            self.urls = [*map(self._by_tls, self.urls), *self.urls]
+
+    def _by_tls(self, url: str) -> str:
+        own = self.settings
+        return url.replace("http:", "https:", 1).removesuffix(str(own.client_port)) + str(
+            own.https_port
+        )
+
+    def _may_show_token(self, url: str) -> bool:
+        """Tell whether it may be sent there: in clear while TLS is only offered."""
+        certificates = self.waiting.certificates
+        plain = certificates is None or certificates.mode != REQUIRED
+        return plain or url.startswith("https:")
+
+    @property
+    def _trusted(self) -> ssl.SSLContext | bool:
+        certificates = self.waiting.certificates
+        return (certificates and certificates.client) or True
 
     async def run(self) -> None:
         """Return when committed members name the volume, or when it was formatted meanwhile."""
@@ -143,7 +164,7 @@ class _Asks:
 
     async def _round(self, http: aiohttp.ClientSession) -> bool:
         """Ask one after the other until one answers, who is asked first the next time."""
-        for url in list(self.urls):
+        for url in filter(self._may_show_token, list(self.urls)):
             try:
                 named = await self._ask(http, url)
             except NotWanted as answer:
@@ -164,7 +185,7 @@ class _Asks:
         """
         settings = self.settings
         try:
-            seen = await _json(http.get(f"{url}/v1/ring"))
+            seen = await _json(http.get(f"{url}/v1/ring", ssl=self._trusted))
             if seen.get("ring") != settings.ring:
                 return None
             self.members = members_of(seen)
@@ -178,7 +199,7 @@ class _Asks:
                 if time.monotonic() < self.patient_until:
                     return False
             body = {"ordinal": settings.me, "volume": self.volume}
-            told = await _json(http.post(f"{url}/v1/admit", json=body))
+            told = await _json(http.post(f"{url}/v1/admit", json=body, ssl=self._trusted))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None
         if told.get("outcome") == "not_wanted":

@@ -30,11 +30,10 @@ from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.types import NOBODY, SECOND, PeerId, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import logs
-from bazaar_peer.runtime.api_peer import CERTIFICATES
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
-from bazaar_peer.runtime.credential import between_peers
+from bazaar_peer.runtime.credential import CERTIFICATES, between_peers
 from bazaar_peer.runtime.cut import Cut
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.driver import EXIT_REMOVED, Core, Driver
@@ -147,7 +146,8 @@ class Process:
         app = make_app(self.driver, self.peer, settings, name, *kept, self.cut)
         if self.certificates is not None:
             app[CERTIFICATES] = self.certificates
-        clients = ClientPort(app, self.driver, settings.host, settings.client_port)
+        ports = settings.client_port, settings.https_port
+        clients = ClientPort(app, self.driver, settings.host, *ports)
         await self.transport.start(settings.host, settings.peer_port)
         self.driver.start()
         if settings.role:

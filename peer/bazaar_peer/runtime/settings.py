@@ -96,6 +96,11 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.client_port + self.peer_port_offset
 
     @property
+    def https_port(self) -> int:
+        """Where clients speak TLS, if the ring has certificates."""
+        return self.peer_port + self.peer_port_offset
+
+    @property
     def own_address(self) -> str:
         """`host:port` where other peers can dial this one."""
         return self.address or self.peer_address(self.me)
@@ -113,6 +118,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.in_cluster:
             return f"http://{self.host_of(peer)}:{self.client_port}"
         return f"http://{self.host}:{self.port + peer}"
+
+    def https_url(self, peer: int) -> str:
+        """Return where a peer of a ring with certificates serves clients by TLS."""
+        return f"https://{self.host_of(peer)}:{self.https_port}"
 
 
 def encode_settings(settings: ProcessSettings) -> str:

@@ -21,7 +21,8 @@ from bazaar_peer.core.types import ORIGIN, Position
 from bazaar_peer.runtime.api_peer import FORMATTED
 from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.certificates import Certificates
-from bazaar_peer.runtime.credential import TOKEN, authorize_admin
+from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN, authorize_admin
+from bazaar_peer.runtime.entrance import Entrance
 from bazaar_peer.runtime.files import DiskFull
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.problems import Problem, from_http
@@ -52,6 +53,8 @@ class Waiting:
         self.last = ORIGIN
         self.formatted = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._https: Entrance | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     def tell(
         self,
@@ -79,6 +82,8 @@ class Waiting:
             return
         app = web.Application(middlewares=[_problems], client_max_size=BODY_MAX_BYTES)
         app[TOKEN] = self.settings.token
+        if self.certificates is not None:
+            app[CERTIFICATES] = self.certificates
         app.router.add_get("/healthz", self._alive)
         app.router.add_get("/metrics", self.telemetry.get)
         app.router.add_get("/v1/peer", self._peer)
@@ -92,8 +97,18 @@ class Waiting:
             self._runner, self.settings.host, self.settings.client_port, reuse_address=True
         )
         await site.start()
+        if (certificates := self.certificates) is not None:
+            server = self._runner.server
+            assert server is not None
+            self._https = Entrance(server, lambda: certificates.https)
+            await self._https.open(self.settings.host, self.settings.https_port)
+            self._renewing = asyncio.get_running_loop().create_task(certificates.renew())
 
     async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._https is not None:
+            self._https.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 import ssl
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
-from bench.pods import Folder, Pods
+import pytest
+
+from bazaar_operator import certificates
+from bench.pods import TOKEN, Folder, Pods
 
 from .conftest import until
 from .test_pods import pods
 
 __all__ = ["pods"]
+
+
+def https(folder: Folder, peer: int, path: str, body: object = None) -> tuple[int, Any]:
+    """Ask as a client does that knows whom the ring trusts; return status and answer."""
+    context = ssl.create_default_context(cadata=folder.ca.certificate)
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    url = f"https://{folder.net}.{peer}:8602{path}"
+    request = urllib.request.Request(url, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def certificate_at(folder: Folder, peer: int) -> str:
@@ -35,7 +58,9 @@ def test_ring_trades_by_tls_and_its_certificates_are_renewed(pods: Pods, tmp_pat
 
     folder.certify(0)
     until(lambda: pods.get(0)["tls"]["certificate"] != told["certificate"], "it is renewed")
-    assert certificate_at(folder, 0) == (folder.path / "peer-0.crt").read_text()
+    renewed = (folder.path / "peer-0.crt").read_text()
+    assert certificate_at(folder, 0) == renewed
+    assert ssl.get_server_certificate((f"{folder.net}.0", 8602)).strip() == renewed.strip()
     assert pods.get(0)["epoch"] == epoch
 
 
@@ -50,3 +75,39 @@ def test_peer_waits_for_a_certificate_that_goes_with_its_key(pods: Pods, tmp_pat
     (folder.path / "peer-0.crt").write_text(good)
     assert pods.format(0, pods.volume(0)) == 200
     until(lambda: pods.votes(0), "pod 0 votes")
+
+
+def test_clients_speak_tls_with_whom_they_can_trust(pods: Pods, tmp_path: Path) -> None:
+    """From the first day: an empty volume is formatted by https, too."""
+    folder = Folder(tmp_path / "certificates", pods.net)
+    for pod in range(3):
+        pods.start(pod, **folder.settings(pod))
+    for pod in range(3):
+        body = {"ring": "ring-a", "ordinal": pod, "volume": pods.volume(pod)}
+        assert https(folder, pod, "/v1/format", body)[0] == 200
+    for pod in range(3):
+        until(lambda p=pod: pods.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+
+    for peer in https(folder, 0, "/v1/ring")[1]["peers"]:
+        assert peer["https"] == f"https://{folder.net}.{peer['id']}:8602"
+    status, told = https(folder, 1, "/v1/orders", {"item": "salt", "quantity": 1})
+    assert (status, told["outcome"]) == (200, "unavailable")
+    assert https(folder, 1, "/v1/members", {"size": 3, "generation": 1})[0] == 200
+
+    folder.ca = certificates.authority("another ring", ["shop-peers"], time.time())
+    with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
+        https(folder, 0, "/v1/ring")
+
+
+def test_lost_volume_asks_by_tls_to_be_let_in(pods: Pods, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "certificates", pods.net)
+    pods.make(3, folder.settings)
+    lost = next(pod for pod in range(3) if pods.get(pod)["role"] != "trader")
+    pods.processes[lost].kill()
+    pods.processes[lost].wait()
+    shutil.rmtree(pods.folder / f"data-{lost}")
+
+    pods.start(lost, **folder.settings(lost))
+
+    until(lambda: pods.votes(lost), "it is back")
+    assert pods.get(lost)["incarnation"] > 0

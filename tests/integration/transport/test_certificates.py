@@ -14,7 +14,7 @@ from bazaar_operator import certificates as made
 from bazaar_peer.core.events import LinkLost, LinkUp
 from bazaar_peer.core.messages import Poll
 from bazaar_peer.core.types import PeerId
-from bazaar_peer.runtime import door
+from bazaar_peer.runtime import certificates, door
 from bazaar_peer.runtime.certificates import OFFERED, REQUIRED, Certificates
 from bazaar_peer.runtime.transport import TcpTransport
 from bazaar_peer.runtime.wire import FORMAT, Hello, frame
@@ -67,7 +67,7 @@ class Ring:
 
 @pytest.fixture
 def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ring:
-    monkeypatch.setattr(door, "LOOK_S", 0.02)
+    monkeypatch.setattr(certificates, "LOOK_S", 0.02)
     return Ring(tmp_path)
 
 
