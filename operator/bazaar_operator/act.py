@@ -165,19 +165,19 @@ class Hands:
         match action:
             case Format(_, volume):
                 body = {"ring": seen.bazaar.status.ring_id, "ordinal": pod.ordinal}
-                await self.peers.post(pod.ip, "/v1/format", token, body | {"volume": volume})
+                await self.peers.post(pod.at, "/v1/format", token, body | {"volume": volume})
             case Resize(_, size, generation):
                 wish = {"size": size, "generation": generation}
-                await self.peers.post(pod.ip, "/v1/members", token, wish)
+                await self.peers.post(pod.at, "/v1/members", token, wish)
             case Resign(_, heir):
                 began = time.monotonic()
-                await self.peers.post(pod.ip, "/v1/resign", token, {"successor": heir.ordinal})
+                await self.peers.post(pod.at, "/v1/resign", token, {"successor": heir.ordinal})
                 await self._see_reign(seen, action, began)
 
     async def _see_reign(self, seen: Observation, order: Resign, began: float) -> None:
         """Measure the hand-over; whoever reigns in the end, the next observation finds it."""
         while time.monotonic() - began < HANDOVER_S:
-            view = await self.peers.look(order.successor.ip)
+            view = await self.peers.look(order.successor.at)
             if view and view.role == "trader":
                 took = time.monotonic() - began
                 self.metrics.handover.observe(took)

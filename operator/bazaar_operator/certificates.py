@@ -8,6 +8,7 @@ authority key identifiers, and constraints that are critical.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -106,9 +107,17 @@ def normal(text: str) -> str:
     return "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
 
 
-def is_good(certificate: str, by: str, key: str, now: float) -> bool:
-    """Tell whether it was issued by that authority for that key, and is not due to be renewed."""
-    return _belongs(certificate, by, key) and not is_due(certificate, now)
+def is_good(certificate: str, by: str, key: str, names: Iterable[str], now: float) -> bool:
+    """Tell whether that authority issued it for this key and these names, and it is not due."""
+    if not _belongs(certificate, by, key) or is_due(certificate, now):
+        return False
+    return set(names) <= _named(certificate)
+
+
+def may_name(authority: str, *names: str) -> bool:
+    """Tell whether an authority may certify all these names."""
+    within = tuple(f".{domain}" for domain in _domains(authority))
+    return all(f".{name}".endswith(within) for name in names)
 
 
 def is_due(certificate: str, now: float) -> bool:
@@ -130,6 +139,23 @@ def _belongs(certificate: str, by: str, key: str) -> bool:
         return found.public_key() == _public(key)
     except Exception:  # whatever is wrong with it, another one is made
         return False
+
+
+@functools.lru_cache(REMEMBERED)
+def _named(certificate: str) -> frozenset[str]:
+    found = x509.load_pem_x509_certificate(certificate.encode()).extensions
+    names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    return frozenset(names.get_values_for_type(x509.DNSName))
+
+
+@functools.lru_cache(REMEMBERED)
+def _domains(authority: str) -> tuple[str, ...]:
+    try:
+        found = x509.load_pem_x509_certificate(authority.encode()).extensions
+        within = found.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees
+    except Exception:  # whatever somebody else wrote there
+        return ()
+    return tuple(name.value for name in within or () if isinstance(name, x509.DNSName))
 
 
 @functools.lru_cache(REMEMBERED)

@@ -20,6 +20,7 @@ FIELD_MANAGER = "bazaar-operator"
 
 CLIENT_PORT = 8600
 PEER_PORT = 8601
+HTTPS_PORT = 8602
 CONTAINER = "peer"
 CLAIM = "data"
 UID = 10001
@@ -69,6 +70,21 @@ def statefulset(name: str) -> str:
 
 def peers_service(name: str) -> str:
     return f"{name}-peers"
+
+
+def domains(name: str, namespace: str) -> list[str]:
+    """Return under which names a ring's peers are reached: as themselves, and by its Services."""
+    peers = peers_service(name)
+    services = (client_service(name), trader_service(name))
+    by_service = [f"{own}{end}" for own in services for end in ("", f".{namespace}")]
+    within = [f"{own}.{namespace}.svc" for own in services]
+    return [peers, f"{peers}.{namespace}.svc", *by_service, *within]
+
+
+def names_of(name: str, namespace: str, peer: int) -> list[str]:
+    """Return the names of a peer, its own first."""
+    own, space, *services = domains(name, namespace)
+    return [f"{pod(name, peer)}.{own}", f"{pod(name, peer)}.{space}", *services]
 
 
 def client_service(name: str) -> str:

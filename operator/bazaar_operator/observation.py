@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from bazaar_operator import labels, manifests
 from bazaar_operator.spec import Bazaar, Member
-from bazaar_operator.views import PeerView
+from bazaar_operator.views import SERVING, PeerView
 
 if TYPE_CHECKING:
     from bazaar_operator.trust import Trust
@@ -27,12 +27,26 @@ APPLIED_HASH = f"{labels.GROUP}/applied-hash"
 """On the StatefulSet: what it was built from, without `replicas`; never a deep comparison."""
 
 
+class Address(NamedTuple):
+    """Where a peer is asked, and how it is known that it is this one who answers."""
+
+    ip: str = ""
+    name: str = ""
+    """That its certificate bears."""
+    trust: str = ""
+    """Certificates of whom its ring trusts, PEM; empty: nobody, it is asked in clear."""
+    mode: str = ""
+    """How the ring's peers speak."""
+
+
 class Pod(Struct, frozen=True, kw_only=True):
     name: str
     uid: str
     ordinal: int
     revision: str = ""
-    ip: str = ""
+    at: Address = Address()
+    https: bool = False
+    """Its peer serves by TLS, too, once it has a certificate."""
     started: bool = False
     """Its container ran at least once; a pod that never started has done nothing yet."""
     ready: bool = False
@@ -102,7 +116,7 @@ class Observation:
         """Who answers and takes part in this very ring."""
         ring = self.bazaar.status.ring_id
         return tuple(
-            pod for pod, peer in heard(self.pods) if peer.state == "serving" and peer.ring == ring
+            pod for pod, peer in heard(self.pods) if peer.state == SERVING and peer.ring == ring
         )
 
     @cached_property
@@ -238,7 +252,7 @@ class Observation:
         genesis = [peer for peer in first if peer.state != "full"]
         if not self.is_new or not status.ring_id:
             return False
-        if any(peer.state not in {"empty", "serving"} for peer in genesis):
+        if any(peer.state not in {"empty", SERVING} for peer in genesis):
             return False
         wanted = status.genesis_peers
         if self.age_s > FORM_WITHOUT_ALL_S:

@@ -13,6 +13,7 @@ from bazaar_operator import labels
 from bazaar_operator.api import Api, Object
 from bazaar_operator.observation import (
     APPLIED_HASH,
+    Address,
     Claim,
     Observation,
     Pod,
@@ -20,6 +21,7 @@ from bazaar_operator.observation import (
 )
 from bazaar_operator.peers import Peers
 from bazaar_operator.spec import Bazaar
+from bazaar_operator.trust import Trust, trusted
 from bazaar_operator.trust_store import trust_of
 from bazaar_operator.views import PeerView
 
@@ -46,6 +48,7 @@ async def observe(
         trust_of(api, bazaar),
     )
     read = [pod for pod in (_pod(bazaar.name, each) for each in pods) if pod]
+    read = [msgspec.structs.replace(pod, at=_by_tls(bazaar, trust, pod)) for pod in read]
     views = await look_at(peers, read)
     since = found["metadata"].get("creationTimestamp") if found else None
     return Observation(
@@ -62,11 +65,20 @@ async def observe(
     )
 
 
+def _by_tls(bazaar: Bazaar, trust: Trust | None, pod: Pod) -> Address:
+    """Return where to ask a pod's peer; one that a former release made serves no https."""
+    mode = bazaar.status.tls.mode
+    if trust is None or not mode or not pod.https:
+        return pod.at
+    name = labels.names_of(bazaar.name, bazaar.namespace, pod.ordinal)[0]
+    return Address(pod.at.ip, name, trusted(trust), mode)
+
+
 async def look_at(peers: Peers, pods: list[Pod]) -> list[PeerView | None]:
     """Ask all at once; an answer under another ordinal is of somebody who got the address."""
 
     async def one(pod: Pod) -> PeerView | None:
-        view = await peers.look(pod.ip) if pod.ip else None
+        view = await peers.look(pod.at) if pod.at.ip else None
         return view if view and view.ordinal == pod.ordinal else None
 
     return list(await asyncio.gather(*(one(pod) for pod in pods)))
@@ -95,7 +107,12 @@ def _pod(name: str, body: Object) -> Pod | None:
         uid=meta["uid"],
         ordinal=ordinal,
         revision=has.get(REVISION, ""),
-        ip=status.get("podIP") or "",
+        at=Address(status.get("podIP") or ""),
+        https=any(
+            port.get("containerPort") == labels.HTTPS_PORT
+            for container in (body.get("spec") or {}).get("containers") or []
+            for port in container.get("ports") or []
+        ),
         started=any(_ran(each) for each in containers),
         ready=any(
             each["type"] == "Ready" and each["status"] == "True"

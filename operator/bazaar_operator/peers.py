@@ -1,17 +1,26 @@
-"""Peers as the operator speaks with them: by pod address, with short timeouts."""
+"""Peers as the operator speaks with them: by pod address, with short timeouts.
+
+By TLS where the ring has certificates: a token that is sent in clear can be heard, and an answer
+that comes in clear can be anybody's.
+"""
 
 from __future__ import annotations
 
+import functools
+import ssl
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from bazaar_operator import labels
-from bazaar_operator.views import PeerView
+from bazaar_operator.observation import Address
+from bazaar_operator.views import REQUIRED, SERVING, PeerView
 
 LOOK_S = 1.0
 POST_S = 3.0
+RINGS_MAX = 256
+"""Of so many rings it is kept in memory whom they trust."""
 
 _view = msgspec.json.Decoder(PeerView)
 
@@ -21,43 +30,86 @@ class PeerError(Exception):
 
 
 class Peers:
-    def __init__(self, port: int = labels.CLIENT_PORT) -> None:
+    def __init__(self, port: int = labels.CLIENT_PORT, https_port: int = labels.HTTPS_PORT) -> None:
         # A proxy of the environment is not for pods.
         self._session = aiohttp.ClientSession(trust_env=False)
-        self.port = port
+        self.port, self.https_port = port, https_port
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def look(self, ip: str) -> PeerView | None:
-        """Return what the peer says of itself; None is silence, whatever the reason."""
+    async def look(self, at: Address) -> PeerView | None:
+        """Return what the peer says of itself; None is silence, whatever the reason.
+
+        In a ring that requires TLS, who serves does so by TLS; another one may have no certificate
+        that it could use, and says so in clear.
+        """
+        if at.mode != REQUIRED or not at.trust:
+            return await self._look(at, by_tls=False)
+        view = await self._look(at, by_tls=True)
+        if view is None:
+            view = await self._look(at, by_tls=False)
+            view = None if view and view.state == SERVING else view
+        return view
+
+    async def _look(self, at: Address, *, by_tls: bool) -> PeerView | None:
+        limit = aiohttp.ClientTimeout(total=LOOK_S)
         try:
-            async with self._session.get(
-                self._url(ip, "/v1/peer"), timeout=aiohttp.ClientTimeout(total=LOOK_S)
-            ) as answer:
+            where = self._where(at, "/v1/peer", by_tls=by_tls)
+            async with self._session.get(**where, timeout=limit) as answer:
                 return _view.decode(await answer.read()) if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
             return None
 
-    async def post(self, ip: str, path: str, token: str, body: dict[str, Any]) -> None:
+    async def post(self, at: Address, path: str, token: str, body: dict[str, Any]) -> None:
         """Send an order of the operator.
 
         Raises:
             PeerError: It was refused, or no answer came; it may have been carried out all the same.
         """
         try:
-            async with self._session.post(
-                self._url(ip, path),
-                json=body,
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=aiohttp.ClientTimeout(total=POST_S),
-            ) as answer:
-                if answer.status >= 300:
-                    said = (await answer.read()).decode(errors="replace")[:300]
-                    raise PeerError(f"{path} at {ip}: {answer.status} {said}")
+            if not at.trust:
+                await self._post(at, path, token, body, by_tls=False)
+                return
+            try:
+                await self._post(at, path, token, body, by_tls=True)
+            except (aiohttp.ClientConnectorError, ssl.SSLError):  # nothing was sent
+                if at.mode == REQUIRED:
+                    raise
+                await self._post(at, path, token, body, by_tls=False)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PeerError(f"{path} at {ip}: {error!r}") from error
+            raise PeerError(f"{path} at {at.ip}: {error!r}") from error
 
-    def _url(self, ip: str, path: str) -> str:
-        host = f"[{ip}]" if ":" in ip else ip
-        return f"http://{host}:{self.port}{path}"
+    async def _post(
+        self, at: Address, path: str, token: str, body: dict[str, Any], *, by_tls: bool
+    ) -> None:
+        async with self._session.post(
+            **self._where(at, path, by_tls=by_tls),
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=aiohttp.ClientTimeout(total=POST_S),
+        ) as answer:
+            if answer.status >= 300:
+                said = (await answer.read()).decode(errors="replace")[:300]
+                raise PeerError(f"{path} at {at.ip}: {answer.status} {said}")
+
+    def _where(self, at: Address, path: str, *, by_tls: bool) -> dict[str, Any]:
+        host = f"[{at.ip}]" if ":" in at.ip else at.ip
+        if not by_tls:
+            return {"url": f"http://{host}:{self.port}{path}", "allow_redirects": False}
+        return {
+            "url": f"https://{host}:{self.https_port}{path}",
+            "ssl": _context(at.trust),
+            "server_hostname": at.name,
+            "allow_redirects": False,
+        }
+
+
+@functools.lru_cache(RINGS_MAX)
+def _context(trust: str) -> ssl.SSLContext:
+    """Trust these alone; raises ssl.SSLError if they are no certificates."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cadata=trust)
+    return context

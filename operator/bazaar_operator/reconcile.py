@@ -28,8 +28,7 @@ from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.plan import Apply, DeleteClaim, Resign, StopPod, plan
 from bazaar_operator.spec import Bazaar, InvalidSpec, Status, parse
 from bazaar_operator.status import derive, invalid
-from bazaar_operator.trust import OFFERED
-from bazaar_operator.views import PeerView
+from bazaar_operator.views import OFFERED, PeerView
 
 logger = logging.getLogger(__name__)
 

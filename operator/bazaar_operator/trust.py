@@ -26,9 +26,8 @@ from bazaar_operator import certificates, labels
 from bazaar_operator.certificates import Pair
 from bazaar_operator.observation import Observation, Pod, hash_of
 from bazaar_operator.spec import PEERS_MAX, Bazaar, TlsStatus
-from bazaar_operator.views import TlsView
+from bazaar_operator.views import OFFERED, REQUIRED, TlsView
 
-OFFERED, REQUIRED = "Offered", "Required"
 MODE_FILE, TRUST_FILE = "mode", "ca.crt"
 
 
@@ -124,7 +123,7 @@ def is_due(seen: Observation) -> bool:
         return True
     mode = seen.bazaar.status.tls.mode
     wished = {MODE_FILE: mode, TRUST_FILE: trust.authority.bundle}
-    return bool(wished.items() - trust.files.items() or _not_good(seen.now, trust))
+    return bool(wished.items() - trust.files.items() or _not_good(seen.bazaar, seen.now, trust))
 
 
 def lacks_keys(seen: Observation) -> bool:
@@ -151,7 +150,7 @@ def refusal(seen: Observation) -> str:
 
 def next_step(seen: Observation) -> Step:
     """Return the step that the authority takes next."""
-    trust = seen.trust
+    trust, bazaar = seen.trust, seen.bazaar
     assert trust is not None, "asked of rings with certificates only"
     found = trust.authority
     if found is None:
@@ -159,11 +158,21 @@ def next_step(seen: Observation) -> Step:
     if found.next.certificate:
         return "promote" if _all_say(seen, "trust") else ""
     if found.old:
-        return "retire" if not _not_good(seen.now, trust) and _all_say(seen, "certificate") else ""
-    wish = seen.bazaar.annotations.get(labels.ROTATE, "")
+        issued = not _not_good(bazaar, seen.now, trust)
+        return "retire" if issued and _all_say(seen, "certificate") else ""
+    wish = bazaar.annotations.get(labels.ROTATE, "")
     if not found.signer.key or wish != found.asked:
         return "begin"
+    domains = labels.domains(bazaar.name, bazaar.namespace)
+    if not certificates.may_name(found.signer.certificate, *domains):
+        return "begin"  # a former release's
     return "begin" if certificates.is_due(found.signer.certificate, seen.now) else ""
+
+
+def trusted(trust: Trust) -> str:
+    """Return whom the ring trusts, PEM."""
+    found = trust.authority
+    return found.bundle if found else certificates.normal(trust.files.get(TRUST_FILE, ""))
 
 
 def lagging(trust: Trust, pods: Iterable[Pod]) -> list[Pod]:
@@ -198,18 +207,18 @@ def _all_say(seen: Observation, what: Literal["trust", "certificate"]) -> bool:
     return found is not None and seen.trust.files.get(TRUST_FILE) == found.bundle
 
 
-def _not_good(now: float, trust: Trust) -> list[int]:
+def _not_good(bazaar: Bazaar, now: float, trust: Trust) -> list[int]:
     """Return the peers whose certificate is to be made anew."""
     if trust.authority is None or not trust.authority.signer.key:
         return []
-    signer, keys = trust.authority.signer.certificate, dict(enumerate(_sorted(trust.keys)))
-    return [
-        peer
-        for peer in range(PEERS_MAX)
-        if not certificates.is_good(
-            trust.files.get(file_of(peer), ""), signer, keys.get(peer, ""), now
-        )
-    ]
+    signer, keys = trust.authority.signer, dict(enumerate(_sorted(trust.keys)))
+
+    def good(peer: int) -> bool:
+        text, key = trust.files.get(file_of(peer), ""), keys.get(peer, "")
+        named = names(bazaar, peer, signer)
+        return certificates.is_good(text, signer.certificate, key, named, now)
+
+    return [peer for peer in range(PEERS_MAX) if not good(peer)]
 
 
 def _sorted(keys: dict[str, str]) -> list[str]:
@@ -252,11 +261,11 @@ def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
     found = trust.authority
     assert found is not None, "it is made first"
     files = {MODE_FILE: bazaar.status.tls.mode, TRUST_FILE: found.bundle}
-    anew = set(_not_good(now, trust))
+    anew = set(_not_good(bazaar, now, trust))
     for peer, key in enumerate(_sorted(trust.keys)):
-        title, names = f"peer {peer}", _names(bazaar, peer)
+        title, named = f"peer {peer}", names(bazaar, peer, found.signer)
         files[file_of(peer)] = (
-            certificates.issue(found.signer, key, title, names, now)
+            certificates.issue(found.signer, key, title, named, now)
             if peer in anew
             else trust.files.get(file_of(peer), "")
         )
@@ -266,16 +275,13 @@ def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
 def _made(seen: Observation) -> Pair:
     bazaar = seen.bazaar
     title = f"ring {bazaar.name}"
-    return certificates.authority(title, _domains(bazaar), seen.now)
+    return certificates.authority(title, labels.domains(bazaar.name, bazaar.namespace), seen.now)
 
 
-def _domains(bazaar: Bazaar) -> list[str]:
-    service = labels.peers_service(bazaar.name)
-    return [service, f"{service}.{bazaar.namespace}.svc"]
-
-
-def _names(bazaar: Bazaar, peer: int) -> list[str]:
-    return [f"{labels.pod(bazaar.name, peer)}.{domain}" for domain in _domains(bazaar)]
+def names(bazaar: Bazaar, peer: int, by: Pair) -> list[str]:
+    """Return the names of a peer that an authority may certify, its own first."""
+    found = labels.names_of(bazaar.name, bazaar.namespace, peer)
+    return [name for name in found if certificates.may_name(by.certificate, name)]
 
 
 def pods(bazaar: Bazaar) -> set[str]:

@@ -10,6 +10,11 @@ VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "lock
 """States of a process that votes nowhere: to stop it takes nothing from a majority."""
 
 
+OFFERED, REQUIRED = "Offered", "Required"
+"""How peers speak with each other: by TLS with those who know it, or with everybody."""
+SERVING = "serving"
+
+
 class TlsView(Struct, frozen=True):
     """Which certificates a peer uses: marks of what it was given."""
 

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from bazaar_operator import labels
+from bazaar_peer.command.drill.pod import url_of
 from tests.e2e.cluster import IMAGE, Cluster
 from tests.e2e.tools import attempt, until
 
@@ -14,6 +16,7 @@ RATE = float(os.environ.get("E2E_RATE", "40"))
 """Orders a second: one each 25 ms, so that a gap of 50 ms is seen."""
 GAP_MS = 50
 SECONDS_MAX = 6 * 3600
+TRUST = "/load/ca.crt"
 SCRIPT = """
 cd /load
 bazaar load --url "$URL" --rate "$RATE" --seconds "$SECONDS" --gap-ms "$GAP_MS" \
@@ -57,11 +60,25 @@ class Load:
     def verify(self) -> tuple[int, str]:
         """Audit the running ring against what was acknowledged."""
         words = (
-            *("bazaar", "verify", "--url", f"http://{self.bazaar}-client:8600"),
+            *("env", f"SSL_CERT_FILE={TRUST}", "bazaar", "verify", "--url", self._place()),
             *("--token-file", "/etc/bazaar-admin/token", "--acknowledged", "/load/acknowledged"),
         )
         done = attempt(*self._exec(*words), env=self.cluster.env, seconds=900)
         return done.returncode, done.stdout + done.stderr
+
+    def _place(self) -> str:
+        """Return where the ring takes its token: by TLS alone, if it requires that."""
+        custom: Any = self.cluster.custom
+        found = custom.get_namespaced_custom_object(
+            labels.GROUP, labels.VERSION, self.namespace, labels.PLURAL, self.bazaar
+        )
+        if not found["status"].get("tls", {}).get("mode"):
+            return url_of(f"{self.bazaar}-client")
+        secret = f"secret/{self.bazaar}-certificates"
+        text = self._kubectl("get", secret, "-o", r"jsonpath={.data.ca\.crt}")
+        write = ("exec", "-i", self.pod, "--", "sh", "-c", f"base64 -d >{TRUST}")
+        self.cluster.kubectl("-n", self.namespace, *write, stdin=text)
+        return url_of(f"{self.bazaar}-client", by_tls=True)
 
     def _exec(self, *words: object) -> tuple[object, ...]:
         return ("kubectl", "-n", self.namespace, "exec", self.pod, "--", *words)

@@ -54,6 +54,25 @@ def knock(ring: Ring, *knocks: tuple[int, str | None]) -> list[Any]:
     return found
 
 
+ASK = """
+import ssl, urllib.error, urllib.request
+token = open("/etc/bazaar-admin/token").read().strip()
+asked = urllib.request.Request("{url}/v1/log?after=0", None, {"Authorization": "Bearer " + token})
+context = ssl.create_default_context(cafile="/etc/bazaar-certificates/ca.crt")
+try:
+    print(urllib.request.urlopen(asked, timeout=5, context=context).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+def ask(ring: Ring, url: str) -> int:
+    """Ask from peer 1's pod for what takes the ring's token; return the status."""
+    script = ASK.replace("{url}", url)
+    told = ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", "python3", "-c", script)
+    return int(told)
+
+
 def tls(ring: Ring) -> dict[str, Any]:
     found = ring.status().get("tls") or {}
     assert isinstance(found, dict)
@@ -71,6 +90,12 @@ def test_only_peers_with_a_certificate_get_in_and_each_sees_its_own_key(
     assert has(ring, mode="Required", step="Stable")
     told = [ring.peer(ordinal) or {} for ordinal in range(3)]
     assert {one["tls"]["mode"] for one in told} == {"Required"}
+
+    # A client sees whom it speaks with, and the token is taken in clear from the own host alone.
+    assert ask(ring, f"https://{ring.name}-client:8602") == 200
+    assert ask(ring, f"https://{ring.name}-0.{ring.name}-peers:8602") == 200
+    assert ask(ring, f"http://{ring.name}-0.{ring.name}-peers:8600") == 403
+    assert ask(ring, "http://127.0.0.1:8600") == 200
 
     # Who it says it is, and what it shows: nothing, no certificate, or that of peer 1.
     plain, nobody, other = knock(ring, (20, None), (20, ""), (20, "peer-1.crt"))

@@ -11,6 +11,7 @@ def network_policy(bazaar: Bazaar) -> Manifest | None:
     """None unless it is asked for. What leaves a peer is not limited: DNS differs by cluster."""
     if not bazaar.spec.network_policy.enabled:
         return None
+    clients = [labels.CLIENT_PORT] + ([labels.HTTPS_PORT] if bazaar.status.tls.mode else [])
     own = {"matchLabels": labels.selector(bazaar.name)}
     base = head(bazaar, "networking.k8s.io/v1", "NetworkPolicy", labels.network_policy(bazaar.name))
     return base | {
@@ -22,7 +23,7 @@ def network_policy(bazaar: Bazaar) -> Manifest | None:
                     "from": [{"podSelector": own}],
                     "ports": [{"port": labels.PEER_PORT, "protocol": "TCP"}],
                 },
-                {"ports": [{"port": labels.CLIENT_PORT, "protocol": "TCP"}]},
+                {"ports": [{"port": port, "protocol": "TCP"} for port in clients]},
             ],
         }
     }

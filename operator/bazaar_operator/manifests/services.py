@@ -12,6 +12,13 @@ CLIENT: Manifest = {
 PEER: Manifest = {
     "name": "peer", "port": labels.PEER_PORT, "targetPort": "peer", "protocol": "TCP",
 }  # fmt: skip
+HTTPS: Manifest = {
+    "name": "https", "port": labels.HTTPS_PORT, "targetPort": "https", "protocol": "TCP",
+}  # fmt: skip
+
+
+def _for_clients(bazaar: Bazaar) -> list[Manifest]:
+    return [dict(CLIENT), dict(HTTPS)] if bazaar.status.tls.mode else [dict(CLIENT)]
 
 
 def peers(bazaar: Bazaar) -> Manifest:
@@ -24,7 +31,7 @@ def peers(bazaar: Bazaar) -> Manifest:
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": labels.selector(name),
-            "ports": [dict(CLIENT), dict(PEER)],
+            "ports": [*_for_clients(bazaar), dict(PEER)],
         }
     }
 
@@ -45,6 +52,6 @@ def _cluster_ip(bazaar: Bazaar, service: str, further: dict[str, str]) -> Manife
         "spec": {
             "type": "ClusterIP",
             "selector": labels.selector(bazaar.name) | further,
-            "ports": [dict(CLIENT)],
+            "ports": _for_clients(bazaar),
         }
     }

@@ -48,6 +48,7 @@ class Row(msgspec.Struct):
     id: int
     url: str
     voter: bool = True
+    https: str = ""
 
 
 class RingTold(msgspec.Struct):
@@ -161,7 +162,7 @@ async def _copy_all(urls: list[str], token: str, folder: Path, report: Report) -
     silent: list[str] = []
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
         rows = await _members(http, urls)
-        for place, url in enumerate(urls if len(urls) > 1 else [row.url for row in rows]):
+        for place, url in enumerate(urls if len(urls) > 1 else _urls(rows, urls[0])):
             try:
                 copied.append(await _copy(http, url.rstrip("/"), folder / str(place)))
             except Unreachable as why:
@@ -196,6 +197,19 @@ async def _members(http: aiohttp.ClientSession, urls: list[str]) -> list[Row]:
         refused = all(400 <= why.status < 429 for why in silent)
         raise RingError(told) if refused else NoProofError(told)
     return max(found, key=lambda told: told.index).peers
+
+
+def _urls(rows: list[Row], asked: str) -> list[str]:
+    """Return where all members are; who was asked by TLS is not followed into the clear.
+
+    Raises:
+        RingError: nobody says where the others speak TLS.
+    """
+    if urlsplit(asked).scheme != "https":
+        return [row.url for row in rows]
+    if missing := [row.id for row in rows if not row.https]:
+        raise RingError(f"{asked} names no https address of peer {missing[0]}: name all by --url")
+    return [row.https for row in rows]
 
 
 def _see_majority(rows: list[Row], read: set[int], silent: list[str]) -> None:

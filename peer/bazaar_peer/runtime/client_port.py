@@ -30,7 +30,7 @@ from bazaar_peer.runtime.browsers import CHECK, checked, own_pages_only
 from bazaar_peer.runtime.client_connection import Connection, Pipelining, Refused
 from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN
 from bazaar_peer.runtime.cut import Cut
-from bazaar_peer.runtime.entrance import Entrance
+from bazaar_peer.runtime.entrance import Entrance, https_entrance
 from bazaar_peer.runtime.faults import Faults
 from bazaar_peer.runtime.openapi import document
 from bazaar_peer.runtime.pause import Pause
@@ -171,7 +171,7 @@ class ClientPort:
         self._listening: asyncio.Server | None = None
         self._https: Entrance | None = None
         if (certificates := app.get(CERTIFICATES)) is not None:
-            self._https = Entrance(self._connection, lambda: certificates.https)
+            self._https = https_entrance(self._connection, certificates)
         self._reopening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

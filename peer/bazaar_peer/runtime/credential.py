@@ -35,8 +35,10 @@ def is_admin(request: web.Request) -> bool:
 def _is_overheard(request: web.Request) -> bool:
     """Tell whether a ring that requires TLS is asked without it, from another host."""
     certificates, transport = request.app.get(CERTIFICATES), request.transport
-    if certificates is None or certificates.mode != REQUIRED or transport is None:
+    if certificates is None or certificates.mode != REQUIRED:
         return False
+    if transport is None:
+        return True  # it is gone, and so is what it spoke
     if transport.get_extra_info("sslcontext") is not None:
         return False
     try:

@@ -19,6 +19,7 @@ from bazaar_peer.runtime.entrance import Entrance
 
 log = logging.getLogger("bazaar.transport")
 
+COMING_MAX = 64
 DOUBT_S = 30.0
 """Who speaks plainly with somebody who should know TLS tries that again after so long."""
 
@@ -52,6 +53,7 @@ class Door:
         entrance = Entrance(
             self._answer,
             lambda: certificates.server,
+            coming_max=COMING_MAX,
             plain=lambda: certificates.mode == OFFERED,
             refused=self._refused,
         )
@@ -66,8 +68,9 @@ class Door:
         if self._listening is not None:
             self._listening.close()
 
-    def _refused(self) -> None:
+    def _refused(self, why: str) -> None:
         self._counts["connections_refused"] += 1
+        log.warning("connection refused", extra={"fields": {"why": why}})
 
     def _review(self, certificates: Certificates) -> None:
         """End connections that would be others now."""

@@ -13,11 +13,13 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 
+from bazaar_peer.runtime.certificates import Certificates
+
 log = logging.getLogger("bazaar.entrance")
 
 HANDSHAKE_S = 5.0
-COMING_MAX = 64
-"""Connections whose handshake is not done, at most."""
+CLIENTS_MAX = 1024
+"""Clients in the middle of their handshakes."""
 BACKLOG = 100
 PAUSE_S = 0.1
 HANDSHAKE_BYTE = b"\x16"
@@ -26,9 +28,9 @@ HANDSHAKE_BYTE = b"\x16"
 class Entrance:
     """One address at which connections are taken, from `open` to `close`, which may come again.
 
-    `context`: by what the next one is taken; None: by nothing, it is closed. `plain`: whether one
-    that begins otherwise than a handshake may come in as it is. `refused`: told of each that does
-    not get in.
+    `context`: by what the next one is taken; None: by nothing, it is closed. `coming_max`: so many
+    may be in the middle of their handshakes. `plain`: whether one that begins otherwise than a
+    handshake may come in as it is. `refused`: told of each that does not get in, and why.
     """
 
     def __init__(
@@ -36,11 +38,12 @@ class Entrance:
         answer: Callable[[], asyncio.Protocol],
         context: Callable[[], ssl.SSLContext | None],
         *,
+        coming_max: int,
+        refused: Callable[[str], None],
         plain: Callable[[], bool] = lambda: False,
-        refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._answer, self._context = answer, context
-        self._plain, self._refused = plain, refused
+        self._coming_max, self._plain, self._refused = coming_max, plain, refused
         self._bound: asyncio.Server | None = None
         self._listeners: list[socket.socket] = []
         self._takers: set[asyncio.Task[None]] = set()
@@ -78,9 +81,9 @@ class Entrance:
                 log.warning("not_accepted", extra={"fields": {"why": repr(error)}})
                 await asyncio.sleep(PAUSE_S)
                 continue
-            if len(self._coming) >= COMING_MAX:
+            if len(self._coming) >= self._coming_max:
                 came.close()
-                self._refused()
+                self._refused("too many come at once")
                 continue
             task = loop.create_task(self._let_in(came))
             self._coming.add(task)
@@ -99,10 +102,17 @@ class Entrance:
                     raise ConnectionError("nothing is there to take it by")
                 await loop.connect_accepted_socket(self._answer, came, ssl=context)
         except (OSError, TimeoutError) as error:
-            self._refused()
-            why = f"no TLS came of it: {error!r}"
-            log.warning("connection refused", extra={"fields": {"why": why}})
             came.close()
+            self._refused(f"no TLS came of it: {error!r}")
+
+
+def https_entrance(answer: Callable[[], asyncio.Protocol], certificates: Certificates) -> Entrance:
+    """Return that of clients, who may be anybody: what does not get in is not worth a warning."""
+
+    def refused(why: str) -> None:
+        log.debug("connection refused", extra={"fields": {"why": why}})
+
+    return Entrance(answer, lambda: certificates.https, coming_max=CLIENTS_MAX, refused=refused)
 
 
 async def _begins_handshake(came: socket.socket) -> bool:

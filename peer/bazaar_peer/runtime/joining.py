@@ -112,20 +112,16 @@ class _Asks:
         """Counted from the moment at which the ring is first seen."""
         anywhere = settings.in_cluster and not settings.service
         most = CLUSTER_MAX if anywhere else settings.peers
-        self.urls = [settings.client_url(i) for i in range(most) if i != settings.me]
+        others = [peer for peer in range(most) if peer != settings.me]
+        plain = [settings.client_url(peer) for peer in others]
+        by_tls = [settings.https_url(peer) for peer in others]
         if settings.service:
             # It leads to whoever serves, those included that came later. A name that nobody has
             # takes seconds; one of a pod that was made anew may lead for half a minute to where it
             # was.
-            self.urls.insert(0, f"http://{settings.service}:{settings.client_port}")
-        if waiting.certificates is not None:
-            self.urls = [*map(self._by_tls, self.urls), *self.urls]
-
-    def _by_tls(self, url: str) -> str:
-        own = self.settings
-        return url.replace("http:", "https:", 1).removesuffix(str(own.client_port)) + str(
-            own.https_port
-        )
+            plain.insert(0, f"http://{settings.service}:{settings.client_port}")
+            by_tls.insert(0, f"https://{settings.service}:{settings.https_port}")
+        self.urls = plain if waiting.certificates is None else by_tls + plain
 
     def _may_show_token(self, url: str) -> bool:
         """Tell whether it may be sent there: in clear while TLS is only offered."""

@@ -22,7 +22,7 @@ from bazaar_peer.runtime.api_peer import FORMATTED
 from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN, authorize_admin
-from bazaar_peer.runtime.entrance import Entrance
+from bazaar_peer.runtime.entrance import Entrance, https_entrance
 from bazaar_peer.runtime.files import DiskFull
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.problems import Problem, from_http
@@ -100,7 +100,7 @@ class Waiting:
         if (certificates := self.certificates) is not None:
             server = self._runner.server
             assert server is not None
-            self._https = Entrance(server, lambda: certificates.https)
+            self._https = https_entrance(server, certificates)
             await self._https.open(self.settings.host, self.settings.https_port)
             self._renewing = asyncio.get_running_loop().create_task(certificates.renew())
 

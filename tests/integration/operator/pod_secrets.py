@@ -12,7 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bazaar_operator import labels
-from bazaar_operator.trust import REQUIRED, TRUST_FILE, file_of
+from bazaar_operator.trust import TRUST_FILE, file_of
+from bazaar_operator.views import REQUIRED
 from tests.integration.operator.ring import Process, Tls
 from tests.integration.operator.store import Key, Object, Store
 
@@ -95,5 +96,16 @@ def is_trusted(certificate: str, trusts: str) -> bool:
             found.verify_directly_issued_by(authority)
         except (ValueError, InvalidSignature):
             continue
-        return True
+        return _may_name(authority, found)
     return False
+
+
+def _may_name(authority: x509.Certificate, found: x509.Certificate) -> bool:
+    """Whether whoever verifies the certificate finds only names that its authority may give."""
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    within = [subtree.value for subtree in constraints.permitted_subtrees or []]
+    named = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return all(
+        any(name == domain or name.endswith(f".{domain}") for domain in within)
+        for name in named.get_values_for_type(x509.DNSName)
+    )

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bazaar_operator import act
 from bazaar_operator.observation import Observation
+from tests.integration.operator.store import Key
 from tests.integration.operator.test_faults import (
     STORIES,
     Blow,
@@ -18,7 +20,7 @@ from tests.integration.operator.test_faults import (
     play,
 )
 from tests.integration.operator.test_scale import claims, running
-from tests.integration.operator.world import Operator, World
+from tests.integration.operator.world import NAME, SPACE, Operator, World
 
 
 async def asleep(peers: int, **spec: Any) -> World:
@@ -49,6 +51,22 @@ async def test_ring_sleeps_and_goes_on_where_it_stopped() -> None:
     assert world.ring.voters == {0, 1, 2}
     news = [world.events.count(reason) for reason in ("Hibernated", "Waking", "MajorityLost")]
     assert news == [1, 1, 0]
+
+
+async def test_token_is_replaced_while_the_ring_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same operator goes on, which has the old one in memory for half a minute."""
+    world, operator = await running(3)
+    world.wish(hibernated=True)
+    await operator.settle()
+    former = world.store.get("secrets", f"{NAME}-admin")["data"]
+    world.store.remove(Key("secrets", SPACE, f"{NAME}-admin"))
+
+    world.wish(hibernated=False)
+    monkeypatch.setattr(act, "RESYNC_S", 0.0)
+    await operator.settle()
+
+    assert world.status["phase"] == "Running"
+    assert world.store.get("secrets", f"{NAME}-admin")["data"] != former
 
 
 @pytest.mark.parametrize("size", [2, 4, 7])

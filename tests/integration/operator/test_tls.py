@@ -13,13 +13,15 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from bazaar_operator import certificates, labels, trust
+from bazaar_operator.observation import Address
 from tests.integration.operator.store import Key, Object
 from tests.integration.operator.test_faults import Blow, Killed
 from tests.integration.operator.test_faults import gist as plain_gist
 from tests.integration.operator.test_scale import running
-from tests.integration.operator.world import NAME, SPACE, Operator, World
+from tests.integration.operator.world import NAME, SPACE, MemoryPeers, Operator, World
 
 DAY_S = 86_400.0
 ON, OFF = {"enabled": True}, {"enabled": False}
@@ -373,6 +375,83 @@ async def test_secret_that_somebody_spoilt_is_mended(name: str) -> None:
     assert modes(world) == {"Required"}
     left = {file for file, text in secret(world, name).items() if text == rubbish}
     assert left <= {"mine"}
+
+
+def certified(world: World, peer: int) -> set[str]:
+    text = base64.b64decode(secret(world, "certificates")[f"peer-{peer}.crt"])
+    found = x509.load_pem_x509_certificate(text).extensions
+    return set(
+        found.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    )
+
+
+async def of_a_former_release(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A ring whose authority may name peers, and not the Services that clients know."""
+    with monkeypatch.context() as former:
+        domains = labels.domains(NAME, SPACE)[:2]
+        former.setattr(labels, "domains", lambda *_: domains)
+        world, _ = await running(3, tls=ON)
+    assert certified(world, 1) == {f"{NAME}-1.{NAME}-peers", f"{NAME}-1.{NAME}-peers.{SPACE}.svc"}
+    return world
+
+
+async def test_authority_that_may_not_name_the_services_is_replaced_step_by_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await of_a_former_release(monkeypatch)
+    pods, changes = uids(world), len(world.ring.changes)
+
+    await Operator(world).settle()
+
+    world.check()
+    assert world.status["tls"]["step"] == "Stable"
+    assert (uids(world), len(world.ring.changes)) == (pods, changes)
+    assert {f"{NAME}-client", f"{NAME}-client.{SPACE}.svc", f"{NAME}-1.{NAME}-peers"} <= certified(
+        world, 1
+    )
+
+
+async def asked(operator: Operator) -> list[Address]:
+    """Return how the operator asks peers in a pass."""
+    peers = operator.reconciler.peers
+    assert isinstance(peers, MemoryPeers)
+    peers.asked.clear()
+    await operator.once()
+    return peers.asked
+
+
+async def test_pods_of_a_former_release_are_asked_in_clear() -> None:
+    """They serve no https, and their ring must be rolled all the same."""
+    world, operator = await running(3, tls=ON)
+    for key, pod in world.store.objects.items():
+        if key.plural == "pods":
+            container = pod["spec"]["containers"][0]
+            container["ports"] = [port for port in container["ports"] if port["name"] != "https"]
+    assert {(at.mode, at.trust) for at in await asked(operator)} == {("", "")}
+
+    newer = Operator(world, image="bazaar:2")
+    await newer.settle()
+
+    assert {(at.mode, at.name) for at in await asked(newer)} == {
+        ("Required", f"{NAME}-{peer}.{NAME}-peers") for peer in range(3)
+    }
+
+
+async def test_name_that_an_authority_may_not_give_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planted bug: certificates are made anew for the Services at once, by the former authority."""
+    world = await of_a_former_release(monkeypatch)
+    monkeypatch.setattr(trust, "names", lambda *_: labels.names_of(NAME, SPACE, 1))
+
+    for _ in range(60):
+        await Operator(world).once()
+        world.tick()
+
+    with pytest.raises(AssertionError, match="does not trust"):
+        world.check()
 
 
 def foreign_pair() -> certificates.Pair:

@@ -24,6 +24,7 @@ import msgspec
 from bazaar_operator import labels
 from bazaar_operator.api import Api, ApiError
 from bazaar_operator.metrics import Metrics
+from bazaar_operator.observation import Address
 from bazaar_operator.peers import PeerError
 from bazaar_operator.peers import Peers as PeersClient
 from bazaar_operator.reconcile import Pass, Reconciler
@@ -134,6 +135,7 @@ class World:
             "spec": {
                 "image": template["spec"]["containers"][0]["image"],
                 "volumes": template["spec"]["volumes"],
+                "containers": [{"ports": template["spec"]["containers"][0]["ports"]}],
             },
         }  # fmt: skip
         self.store.create("pods", pod)
@@ -287,14 +289,16 @@ class MemoryApi(Api):
 class MemoryPeers(PeersClient):
     def __init__(self, world: World, before: Fault, after: Fault) -> None:
         self._peers, self._before, self._after = world.peers, before, after
+        self.asked: list[Address] = []
 
-    async def look(self, ip: str) -> PeerView | None:
-        view = self._peers.view(ordinal_of(ip))
+    async def look(self, at: Address) -> PeerView | None:
+        self.asked.append(at)
+        view = self._peers.view(ordinal_of(at.ip))
         return msgspec.convert(view, PeerView) if view else None
 
-    async def post(self, ip: str, path: str, token: str, body: dict[str, Any]) -> None:
+    async def post(self, at: Address, path: str, token: str, body: dict[str, Any]) -> None:
         self._before("post", path)
-        status, told = self._peers.post(ordinal_of(ip), path, body)
+        status, told = self._peers.post(ordinal_of(at.ip), path, body)
         if path == "/v1/resign" and status < 300:
             self._peers.tick()  # a hand-over takes milliseconds
         self._after("post", path)

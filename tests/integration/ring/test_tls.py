@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -52,7 +55,7 @@ def certificate_at(folder: Folder, peer: int) -> str:
 def test_ring_trades_by_tls_and_its_certificates_are_renewed(pods: Pods, tmp_path: Path) -> None:
     folder = Folder(tmp_path / "certificates", pods.net)
     pods.make(3, folder.settings)
-    epoch, told = pods.get(0)["epoch"], pods.get(0)["tls"]
+    told = pods.get(0)["tls"]
     assert (told["mode"], told["why"]) == ("Required", "")
     assert certificate_at(folder, 0) == (folder.path / "peer-0.crt").read_text()
 
@@ -61,7 +64,7 @@ def test_ring_trades_by_tls_and_its_certificates_are_renewed(pods: Pods, tmp_pat
     renewed = (folder.path / "peer-0.crt").read_text()
     assert certificate_at(folder, 0) == renewed
     assert ssl.get_server_certificate((f"{folder.net}.0", 8602)).strip() == renewed.strip()
-    assert pods.get(0)["epoch"] == epoch
+    assert [process.poll() for process in pods.processes] == [None] * 3, "nobody was restarted"
 
 
 def test_peer_waits_for_a_certificate_that_goes_with_its_key(pods: Pods, tmp_path: Path) -> None:
@@ -111,3 +114,33 @@ def test_lost_volume_asks_by_tls_to_be_let_in(pods: Pods, tmp_path: Path) -> Non
 
     until(lambda: pods.votes(lost), "it is back")
     assert pods.get(lost)["incarnation"] > 0
+
+
+def verify(pods: Pods, scheme: str, port: int, trust: Path) -> subprocess.CompletedProcess[str]:
+    token = pods.folder / "token"
+    token.write_text(TOKEN)
+    words = ("verify", "--url", f"{scheme}://{pods.net}.0:{port}", "--token-file", token, "--json")
+    return subprocess.run(
+        [sys.executable, "-m", "bazaar_peer", *map(str, words)],
+        env={**os.environ, "SSL_CERT_FILE": str(trust)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_running_ring_is_audited_by_tls(pods: Pods, tmp_path: Path) -> None:
+    """Of every member, by TLS: the token is shown to each."""
+    folder = Folder(tmp_path / "certificates", pods.net)
+    pods.make(3, folder.settings, keep=True)
+    assert https(folder, 0, "/v1/deposits", {"item": "salt", "quantity": 5, "price": 2})[0] == 200
+    assert https(folder, 1, "/v1/orders", {"item": "salt", "quantity": 1})[1]["outcome"] == "filled"
+
+    done = verify(pods, "https", 8602, folder.path / "ca.crt")
+    assert done.returncode == 0, done
+    assert json.loads(done.stdout)["violations"] == []
+
+    refused = verify(pods, "https", 8602, tmp_path / "nobody")
+    assert refused.returncode != 0
+    assert "certificate" in refused.stderr

@@ -238,3 +238,13 @@ def test_objects_are_plain_json() -> None:
         assert msgspec.json.decode(msgspec.json.encode(manifest)) == json.loads(
             json.dumps(manifest)
         )
+
+
+def test_policy_lets_clients_in_by_https_where_there_are_certificates() -> None:
+    spec = {"networkPolicy": {"enabled": True}}
+    found = []
+    for status in ({}, {"tls": {"mode": "Offered", "keys": "k"}}):
+        rules = by_kind(bazaar(spec, **status))["NetworkPolicy/souk"]["spec"]["ingress"]
+        found.append([[each["port"] for each in rule["ports"]] for rule in rules])
+
+    assert found == [[[8601], [8600]], [[8601], [8600, 8602]]]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bazaar_operator import plan as planning
 from bazaar_operator.observation import (
+    Address,
     Observation,
     Pod,
     StatefulSet,
@@ -57,7 +58,7 @@ def pod(ordinal: int, peer: PeerView | None, **changes: Any) -> Pod:
         name=f"fair-{ordinal}",
         uid=f"pod-{ordinal}",
         ordinal=ordinal,
-        ip=f"10.0.0.{ordinal}",
+        at=Address(f"10.0.0.{ordinal}"),
         peer=peer,
         **told | changes,
     )

@@ -35,7 +35,7 @@ class LoadPod:
         self._kube, self._options = kube, options
         self._space = f"/api/v1/namespaces/{options.namespace}/pods"
         self.name = f"{options.name}-drill-{secrets.token_hex(3)}"
-        self._made = False
+        self._made = self._by_tls = False
         self._asking: asyncio.Task[None] | None = None
 
     async def begin(self, peer: Object, seconds: float) -> None:
@@ -44,6 +44,7 @@ class LoadPod:
         Raises:
             DrillError: it does not start, the ring cannot be audited, or nobody takes an order.
         """
+        self._by_tls = pod.has_certificates(peer)
         made = pod.manifest(self.name, self._options, peer, seconds)
         self._made = True  # it may have been, whatever the answer
         await self._kube.call("post", self._space, made)
@@ -135,8 +136,8 @@ class LoadPod:
 
     async def audit(self) -> Audit:
         """Audit the ring from the pod."""
-        words = f"{pod.audit(self._options.name)} --acknowledged /load/acknowledged"
-        return audit_of(await self._sh(words, AUDIT_S))
+        words = pod.audit(self._options.name, by_tls=self._by_tls)
+        return audit_of(await self._sh(f"{words} --acknowledged /load/acknowledged", AUDIT_S))
 
     async def post(self, url: str, body: str) -> Ran:
         """Ask a peer for something that takes the ring's token."""

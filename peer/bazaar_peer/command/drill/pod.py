@@ -50,13 +50,19 @@ exec sleep infinity
 """
 
 
-def client_url(bazaar: str) -> str:
-    return f"http://{bazaar}-client:8600"
+def has_certificates(peer: dict[str, Any]) -> bool:
+    """Tell whether a pod of a ring was given any: it takes the token by TLS then."""
+    given = peer["spec"]["containers"][0].get("env") or []
+    return any(each["name"] == "BAZAAR_CERTIFICATES" for each in given)
 
 
-def audit(bazaar: str) -> str:
+def url_of(host: str, *, by_tls: bool = False) -> str:
+    return f"https://{host}:8602" if by_tls else f"http://{host}:8600"
+
+
+def audit(bazaar: str, *, by_tls: bool) -> str:
     """Return the command that audits the ring from the pod."""
-    return AUDIT.format(url=client_url(bazaar), token=TOKEN)
+    return AUDIT.format(url=url_of(f"{bazaar}-client", by_tls=by_tls), token=TOKEN)
 
 
 def post(url: str, body: str) -> tuple[str, ...]:
@@ -83,6 +89,7 @@ def manifest(name: str, options: Options, peer: dict[str, Any], seconds: float) 
             {"name": "load", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             {"name": "admin", "secret": {"secretName": f"{options.name}-admin"}},
+            {"name": "trust", "secret": trusted(options.name)},
         ],
     }
     labels = {"app.kubernetes.io/name": "bazaar-drill", "app.kubernetes.io/instance": options.name}
@@ -90,20 +97,30 @@ def manifest(name: str, options: Options, peer: dict[str, Any], seconds: float) 
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
+def trusted(bazaar: str) -> dict[str, Any]:
+    """Of the ring's certificates, if it has any, those alone whom it trusts."""
+    items = [{"key": "ca.crt", "path": "ca.crt"}]
+    return {"secretName": f"{bazaar}-certificates", "optional": True, "items": items}
+
+
 def _container(options: Options, peer: dict[str, Any], seconds: float) -> dict[str, Any]:
-    words = loading.words([client_url(options.name)], options.rate, options.buyers, seconds)
+    client = f"{options.name}-client"
+    words = loading.words([url_of(client)], options.rate, options.buyers, seconds)
+    check = audit(options.name, by_tls=has_certificates({"spec": {"containers": [peer]}}))
     script = SCRIPT.format(
-        audit=audit(options.name), words=shlex.join(words), asked=ASKED, look=LOOK_S, alone=ALONE_S
+        audit=check, words=shlex.join(words), asked=ASKED, look=LOOK_S, alone=ALONE_S
     )
     return {
         "name": "load",
         "image": peer["image"],
         "imagePullPolicy": peer.get("imagePullPolicy", "IfNotPresent"),
         "command": ["sh", "-c", script],
+        "env": [{"name": "SSL_CERT_FILE", "value": "/etc/bazaar-trust/ca.crt"}],
         "volumeMounts": [
             {"name": "load", "mountPath": "/load"},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of a read-only root
             {"name": "admin", "mountPath": "/etc/bazaar-admin", "readOnly": True},
+            {"name": "trust", "mountPath": "/etc/bazaar-trust", "readOnly": True},
         ],
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -77,6 +77,25 @@ class Here:
         return Ran(done.returncode or 0, out, errors)
 
 
+def test_ring_with_certificates_is_audited_by_tls() -> None:
+    """It may take its token by TLS alone; orders need none."""
+    certified = {"image": "bazaar:1", "env": [{"name": "BAZAAR_CERTIFICATES", "value": "/c"}]}
+    scripts = []
+    for peer in (PEER, {"spec": {"containers": [certified]}}):
+        spec = pod.manifest("drill", OPTIONS, peer, 60.0)["spec"]
+        scripts.append(spec["containers"][0]["command"][-1])
+        (trust,) = [each["secret"] for each in spec["volumes"] if each["name"] == "trust"]
+        assert trust == {
+            "secretName": "shop-certificates",
+            "optional": True,
+            "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        }
+
+    assert "verify --url http://shop-client:8600 " in scripts[0]
+    assert "verify --url https://shop-client:8602 " in scripts[1]
+    assert all("load --url http://shop-client:8600 " in script for script in scripts)
+
+
 async def test_load_ends_by_itself_when_nobody_asks_for_it_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,139 @@
+"""How the operator speaks with peers: in clear, or by TLS with whom the ring trusts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bazaar_operator.observation import Address
+from bazaar_operator.peers import PeerError, Peers
+from bazaar_operator.views import OFFERED, REQUIRED
+from bazaar_peer.runtime.certificates import Certificates
+from bench.pods import Folder
+
+NET, TOKEN = "127.0.0", "the token"
+
+
+class Peer:
+    """A peer at 127.0.0.1, and what came to it in clear and by TLS."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.came: list[tuple[str, str, str]] = []
+        self.state = "serving"
+        self.ports = tuple(_free() for _ in range(2))
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        shown = request.headers.get("Authorization", "")
+        self.came.append((request.scheme, request.path, shown))
+        return web.json_response({"state": self.state, "ordinal": 1})
+
+    @asynccontextmanager
+    async def serving(self, *schemes: str, shows: int = 1) -> AsyncIterator[Peers]:
+        """Serve by http, https or both; `shows`: whose certificate."""
+        app = web.Application()
+        app.router.add_route("*", "/{anything:.*}", self._answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        key = self.folder.path / f"key-{shows}"
+        files = Certificates(self.folder.path, key, shows, lambda peer: f"{NET}.{peer}")
+        assert files.look(), files.why
+        for scheme, port in zip(("http", "https"), self.ports, strict=True):
+            if scheme in schemes:
+                context = files.https if scheme == "https" else None
+                await web.TCPSite(runner, f"{NET}.1", port, ssl_context=context).start()
+        peers = Peers(*self.ports)
+        try:
+            yield peers
+        finally:
+            await peers.close()
+            await runner.cleanup()
+
+    def at(self, mode: str = "") -> Address:
+        trust = self.folder.ca.certificate if mode else ""
+        return Address(f"{NET}.1", f"{NET}.1", trust, mode)
+
+
+def _free() -> int:
+    with socket() as probe:
+        probe.bind((f"{NET}.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Peer:
+    return Peer(Folder(tmp_path / "certificates", NET))
+
+
+async def order(peers: Peers, at: Address) -> None:
+    body: dict[str, Any] = {"size": 3}
+    await peers.post(at, "/v1/members", TOKEN, body)
+
+
+@pytest.mark.parametrize(
+    ("mode", "serves", "schemes"),
+    [
+        ("", ("http",), ["http", "http"]),
+        (OFFERED, ("http",), ["http", "http"]),
+        (OFFERED, ("http", "https"), ["http", "https"]),
+        (REQUIRED, ("http", "https"), ["https", "https"]),
+        (REQUIRED, ("https",), ["https", "https"]),
+    ],
+)
+async def test_peer_is_asked_by_tls_where_it_can_be(
+    mode: str, serves: tuple[str, ...], schemes: list[str], peer: Peer
+) -> None:
+    async with peer.serving(*serves) as peers:
+        view = await peers.look(peer.at(mode))
+        await order(peers, peer.at(mode))
+
+    assert view is not None
+    assert view.state == "serving"
+    bearer = f"Bearer {TOKEN}"
+    assert peer.came == [(schemes[0], "/v1/peer", ""), (schemes[1], "/v1/members", bearer)]
+
+
+async def test_token_is_never_sent_in_clear_to_a_ring_that_requires_tls(peer: Peer) -> None:
+    async with peer.serving("http") as peers:
+        with pytest.raises(PeerError, match="/v1/members"):
+            await order(peers, peer.at(REQUIRED))
+
+    assert peer.came == []
+
+
+@pytest.mark.parametrize("mode", [OFFERED, REQUIRED])
+async def test_who_shows_another_certificate_is_no_peer_of_that_name(mode: str, peer: Peer) -> None:
+    async with peer.serving("https", shows=2) as peers:
+        assert await peers.look(peer.at(mode)) is None
+        with pytest.raises(PeerError):
+            await order(peers, peer.at(mode))
+
+    assert peer.came == []
+
+
+async def test_what_is_said_in_clear_counts_only_of_who_waits(peer: Peer) -> None:
+    """Whoever serves has a certificate; who has none that it can use says why it waits."""
+    async with peer.serving("http") as peers:
+        believed = [await peers.look(peer.at(mode)) for mode in (OFFERED, REQUIRED)]
+        peer.state = "starting"
+        waits = await peers.look(peer.at(REQUIRED))
+
+    assert [view is not None for view in believed] == [True, False]
+    assert waits is not None
+    assert waits.state == "starting"
+
+
+async def test_trust_that_is_no_certificate_is_silence(peer: Peer) -> None:
+    async with peer.serving("http", "https") as peers:
+        at = peer.at(REQUIRED)._replace(trust="rubbish")
+        assert await peers.look(at) is None
+        with pytest.raises(PeerError):
+            await order(peers, at)
+
+    assert [path for _, path, _ in peer.came] == ["/v1/peer"]
