@@ -27,8 +27,12 @@ headers = {{"Authorization": "Bearer " + token, "Content-Type": "application/jso
 try:
     urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=5).read()
 except urllib.error.HTTPError as refused:
-    detail = json.loads(refused.read())["detail"]
-    sys.exit(f"{{refused.code}}: {{detail}}")
+    said = refused.read().decode(errors="replace")
+    try:
+        said = json.loads(said)["detail"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    sys.exit(f"{{refused.code}}: {{said}}")
 """
 """The image has no curl; a refusal ends it with 1 and, as last line, the peer's own words."""
 AUDIT = "bazaar verify --url {url} --token-file {token} --json"
