@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,3 +42,10 @@ def selftest(
     except testing.SelfTestError as wrong:
         typer.echo(f"bazaar: the ring did not pass: {wrong}", err=True)
         raise typer.Exit(1) from wrong
+
+
+def main(program: str) -> None:
+    """Run `serve` without what the other commands need."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(serve)
+    app(sys.argv[2:], prog_name=f"{program} serve")
