@@ -25,6 +25,8 @@ def main(program: str = "bazaar") -> None:
     end_if_first()
     # Either takes most of a second. A peer that starts takes it from the others of its node.
     if sys.argv[1:2] == ["serve"]:
+        # aiohttp reads whom the whole system trusts; a peer trusts its ring's authority alone.
+        os.environ |= dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), os.devnull)
         from bazaar_peer.command.serve import main as run  # noqa: PLC0415
     else:
         from bazaar_peer.command.app import main as run  # noqa: PLC0415
