@@ -144,7 +144,8 @@ class Folder:
         self.keys = [certificates.new_key() for _ in range(peers)]
         path.mkdir()
         (path / "ca.crt").write_text(self.ca.certificate)
-        (path / "mode").write_text("Required")
+        for mode in ("mode", "token-mode"):
+            (path / mode).write_text("Required")
         for peer in range(peers):
             (path / f"key-{peer}").write_text(self.keys[peer])
             self.certify(peer)

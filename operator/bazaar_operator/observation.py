@@ -34,9 +34,9 @@ class Address(NamedTuple):
     name: str = ""
     """That its certificate bears."""
     trust: str = ""
-    """Certificates of whom its ring trusts, PEM; empty: nobody, it is asked in clear."""
-    mode: str = ""
-    """How the ring's peers speak."""
+    """Certificates of whom its ring trusts, PEM; empty: none can be read."""
+    required: bool = False
+    """The ring's token is not sent there in clear, and nothing that is said in clear counts."""
 
 
 class Pod(Struct, frozen=True, kw_only=True):
@@ -45,8 +45,6 @@ class Pod(Struct, frozen=True, kw_only=True):
     ordinal: int
     revision: str = ""
     at: Address = Address()
-    https: bool = False
-    """Its peer serves by TLS, too, once it has a certificate."""
     started: bool = False
     """Its container ran at least once; a pod that never started has done nothing yet."""
     ready: bool = False

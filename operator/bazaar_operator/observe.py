@@ -23,7 +23,7 @@ from bazaar_operator.peers import Peers
 from bazaar_operator.spec import Bazaar
 from bazaar_operator.trust import Trust, trusted
 from bazaar_operator.trust_store import trust_of
-from bazaar_operator.views import PeerView
+from bazaar_operator.views import REQUIRED, PeerView
 
 REVISION = "controller-revision-hash"
 
@@ -66,12 +66,11 @@ async def observe(
 
 
 def _by_tls(bazaar: Bazaar, trust: Trust | None, pod: Pod) -> Address:
-    """Return where to ask a pod's peer; one that a former release made serves no https."""
-    mode = bazaar.status.tls.mode
-    if trust is None or not mode or not pod.https:
+    if trust is None:
         return pod.at
     name = labels.names_of(bazaar.name, bazaar.namespace, pod.ordinal)[0]
-    return Address(pod.at.ip, name, trusted(trust), mode)
+    required = bazaar.status.tls.token == REQUIRED
+    return Address(pod.at.ip, name, trusted(trust), required)
 
 
 async def look_at(peers: Peers, pods: list[Pod]) -> list[PeerView | None]:
@@ -108,11 +107,6 @@ def _pod(name: str, body: Object) -> Pod | None:
         ordinal=ordinal,
         revision=has.get(REVISION, ""),
         at=Address(status.get("podIP") or ""),
-        https=any(
-            port.get("containerPort") == labels.HTTPS_PORT
-            for container in (body.get("spec") or {}).get("containers") or []
-            for port in container.get("ports") or []
-        ),
         started=any(_ran(each) for each in containers),
         ready=any(
             each["type"] == "Ready" and each["status"] == "True"

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import functools
 import ssl
+import time
 from typing import Any
 
 import aiohttp
 import msgspec
+from msgspec import structs
 
 from bazaar_operator import labels
 from bazaar_operator.observation import Address
-from bazaar_operator.views import REQUIRED, SERVING, PeerView
+from bazaar_operator.views import STARTING, PeerView
 
 LOOK_S = 1.0
 POST_S = 3.0
+AGAIN_S = 30.0
+ADDRESSES_MAX = 1000
 RINGS_MAX = 256
 """Of so many rings it is kept in memory whom they trust."""
 
@@ -34,6 +38,8 @@ class Peers:
         # A proxy of the environment is not for pods.
         self._session = aiohttp.ClientSession(trust_env=False)
         self.port, self.https_port = port, https_port
+        self._plain: dict[str, float] = {}
+        """By address: when somebody there spoke plainly who may know TLS."""
 
     async def close(self) -> None:
         await self._session.close()
@@ -41,16 +47,25 @@ class Peers:
     async def look(self, at: Address) -> PeerView | None:
         """Return what the peer says of itself; None is silence, whatever the reason.
 
-        In a ring that requires TLS, who serves does so by TLS; another one may have no certificate
-        that it could use, and says so in clear.
+        Where TLS is required, what is said in clear counts of nobody but who waits for a
+        certificate: whoever has one serves by TLS.
         """
-        if at.mode != REQUIRED or not at.trust:
-            return await self._look(at, by_tls=False)
-        view = await self._look(at, by_tls=True)
-        if view is None:
-            view = await self._look(at, by_tls=False)
-            view = None if view and view.state == SERVING else view
-        return view
+        if self._tries_tls(at):
+            view = await self._look(at, by_tls=True)
+            if view is not None:
+                return structs.replace(view, verified=True)
+        view = await self._look(at, by_tls=False)
+        if view is None or (at.required and view.state != STARTING):
+            return None
+        if at.trust:
+            self._plain = dict(list(self._plain.items())[-ADDRESSES_MAX:])
+            self._plain[at.ip] = time.monotonic()
+        return structs.replace(view, verified=False)
+
+    def _tries_tls(self, at: Address) -> bool:
+        """Tell whether to; who spoke plainly of late is not made to wait for it each time."""
+        since = time.monotonic() - self._plain.get(at.ip, -AGAIN_S)
+        return bool(at.trust) and (at.required or since >= AGAIN_S)
 
     async def _look(self, at: Address, *, by_tls: bool) -> PeerView | None:
         limit = aiohttp.ClientTimeout(total=LOOK_S)
@@ -67,16 +82,18 @@ class Peers:
         Raises:
             PeerError: It was refused, or no answer came; it may have been carried out all the same.
         """
+        if at.required and not at.trust:
+            raise PeerError(f"{path} at {at.ip}: whom the ring trusts cannot be read")
         try:
-            if not at.trust:
-                await self._post(at, path, token, body, by_tls=False)
-                return
-            try:
-                await self._post(at, path, token, body, by_tls=True)
-            except (aiohttp.ClientConnectorError, ssl.SSLError):  # nothing was sent
-                if at.mode == REQUIRED:
-                    raise
-                await self._post(at, path, token, body, by_tls=False)
+            if self._tries_tls(at):
+                try:
+                    await self._post(at, path, token, body, by_tls=True)
+                except (aiohttp.ClientConnectorError, ssl.SSLError):  # nothing was sent
+                    if at.required:
+                        raise
+                else:
+                    return
+            await self._post(at, path, token, body, by_tls=False)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise PeerError(f"{path} at {at.ip}: {error!r}") from error
 

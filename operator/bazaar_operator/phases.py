@@ -43,7 +43,9 @@ PHASES: dict[str, Phase] = {
         " spec.storage.recoverFrom",
     ),
     "Unknown": Phase(
-        60, "pods are ready, but the operator cannot reach port 8600: look at network policies"
+        60,
+        "pods are ready, but the operator cannot reach port 8600 (8602, if tls.enabled): look at "
+        "network policies",
     ),
     "Foreign": Phase(0, ""),
     "Hibernated": Phase(float("inf"), ""),

@@ -123,7 +123,7 @@ def plan(seen: Observation) -> list[Action]:
 
 
 def _certificates(seen: Observation) -> list[Action]:
-    if not seen.bazaar.status.tls.mode or seen.trust is None:
+    if not seen.bazaar.status.tls.mode or seen.trust is None or seen.trust.foreign:
         return []
     if trust.is_due(seen) and not (seen.bazaar.spec.paused and trust.lacks_keys(seen)):
         return [Certify()]

@@ -184,7 +184,7 @@ class Reconciler:
 
 
 def _latches(status: Status) -> tuple[object, ...]:
-    tls = status.tls.mode, status.tls.keys
+    tls = status.tls.mode, status.tls.keys, status.tls.token
     return status.ring_id, status.history, status.volumes, status.image, tls
 
 

@@ -160,6 +160,8 @@ class TlsStatus(Struct, frozen=True, kw_only=True):
 
     mode: str = ""
     """Empty, Offered or Required."""
+    token: str = ""
+    """Required: the ring's token is shown by TLS alone. Empty: not yet."""
     keys: str = ""
     """Which keys the pods have: others roll the ring."""
     step: str = ""

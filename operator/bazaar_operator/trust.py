@@ -26,16 +26,17 @@ from bazaar_operator import certificates, labels
 from bazaar_operator.certificates import Pair
 from bazaar_operator.observation import Observation, Pod, hash_of
 from bazaar_operator.spec import PEERS_MAX, Bazaar, TlsStatus
-from bazaar_operator.views import OFFERED, REQUIRED, TlsView
+from bazaar_operator.trust_modes import MODE_FILE, TOKEN_FILE, mode_of, token_mode_of
+from bazaar_operator.views import OFFERED, TlsView
 
-MODE_FILE, TRUST_FILE = "mode", "ca.crt"
+TRUST_FILE = "ca.crt"
 
 
 def file_of(peer: int) -> str:
     return f"peer-{peer}.crt"
 
 
-FILES = (MODE_FILE, TRUST_FILE, *(file_of(peer) for peer in range(PEERS_MAX)))
+FILES = (MODE_FILE, TOKEN_FILE, TRUST_FILE, *(file_of(peer) for peer in range(PEERS_MAX)))
 Step = Literal["", "make", "begin", "promote", "retire"]
 
 
@@ -70,44 +71,19 @@ class Trust(Struct, frozen=True, kw_only=True):
     """A Secret that has the name of one of these, and does not belong to this Bazaar."""
 
 
-def mode_of(seen: Observation) -> str:
-    """Return how the ring's peers are to speak; empty: plainly.
-
-    From what is latched to what is wished, a step at a time: nobody may require what another one,
-    who runs or is about to start, does not speak.
-    """
-    wished, mode = seen.bazaar.spec.tls.enabled, seen.bazaar.status.tls.mode
-    found, told = seen.statefulset, [pod.peer for pod in seen.pods]
-    if seen.trust is not None and seen.trust.foreign:
-        return mode
-    if mode == "":
-        nobody = not seen.pods and (found is None or found.replicas == 0)
-        if wished and nobody and seen.peers_image == seen.image:
-            return REQUIRED
-        required = any(peer and peer.tls and peer.tls.mode == REQUIRED for peer in told)
-        return OFFERED if wished or required else ""
-    if mode == REQUIRED:
-        return REQUIRED if wished else OFFERED
-    if wished:
-        rolled = seen.ring is not None and seen.template_stands and not seen.old
-        all_know = all(peer and peer.tls and not peer.tls.why for peer in told)
-        return REQUIRED if rolled and all_know else OFFERED
-    written = seen.trust is not None and seen.trust.files.get(MODE_FILE) == OFFERED
-    offer = all(peer and (not peer.tls or peer.tls.mode == OFFERED) for peer in told)
-    return "" if written and offer else OFFERED
-
-
 def status_of(seen: Observation) -> TlsStatus:
     """Return what to tell of it, and to latch: the mode, and which keys the pods were given."""
     found, trust, mode = seen.bazaar.status.tls, seen.trust, mode_of(seen)
+    token = token_mode_of(seen)
     if mode == "":
         return TlsStatus()
     if trust is None or trust.authority is None:
-        return msgspec.structs.replace(found, mode=mode)
+        return msgspec.structs.replace(found, mode=mode, token=token)
     issued = [text for name, text in trust.files.items() if name.endswith(".crt") and text]
     until = min((certificates.ends_at(text) for text in issued), default=0.0)
     return TlsStatus(
         mode=mode,
+        token=token,
         keys=hash_of(trust.keys) if trust.keys else "",
         step=trust.authority.step,
         until=datetime.fromtimestamp(until, UTC).strftime("%FT%TZ") if until else "",
@@ -121,8 +97,7 @@ def is_due(seen: Observation) -> bool:
         return False
     if trust.authority is None or next_step(seen) or lacks_keys(seen):
         return True
-    mode = seen.bazaar.status.tls.mode
-    wished = {MODE_FILE: mode, TRUST_FILE: trust.authority.bundle}
+    wished = _modes(seen.bazaar) | {TRUST_FILE: trust.authority.bundle}
     return bool(wished.items() - trust.files.items() or _not_good(seen.bazaar, seen.now, trust))
 
 
@@ -156,7 +131,8 @@ def next_step(seen: Observation) -> Step:
     if found is None:
         return "make"
     if found.next.certificate:
-        return "promote" if _all_say(seen, "trust") else ""
+        ended = certificates.ends_at(found.signer.certificate) < seen.now
+        return "promote" if ended or _all_say(seen, "trust") else ""
     if found.old:
         issued = not _not_good(bazaar, seen.now, trust)
         return "retire" if issued and _all_say(seen, "certificate") else ""
@@ -260,7 +236,7 @@ def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
     """Return what all pods are to see; certificates that are good stay as they are."""
     found = trust.authority
     assert found is not None, "it is made first"
-    files = {MODE_FILE: bazaar.status.tls.mode, TRUST_FILE: found.bundle}
+    files = _modes(bazaar) | {TRUST_FILE: found.bundle}
     anew = set(_not_good(bazaar, now, trust))
     for peer, key in enumerate(_sorted(trust.keys)):
         title, named = f"peer {peer}", names(bazaar, peer, found.signer)
@@ -270,6 +246,11 @@ def files_for(bazaar: Bazaar, trust: Trust, now: float) -> dict[str, str]:
             else trust.files.get(file_of(peer), "")
         )
     return files
+
+
+def _modes(bazaar: Bazaar) -> dict[str, str]:
+    latched = bazaar.status.tls
+    return {MODE_FILE: latched.mode, TOKEN_FILE: latched.token or OFFERED}
 
 
 def _made(seen: Observation) -> Pair:

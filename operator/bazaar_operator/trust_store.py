@@ -35,10 +35,12 @@ async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
         api.get("Secret", space, labels.keys_secret(name)),
         api.get("Secret", space, labels.certificates_secret(name)),
     )
+    found, known = _texts(keys), _texts(files)
     for secret in (ca, keys, files):
         if secret is not None and not _is_own(secret, bazaar):
-            return Trust(foreign=secret["metadata"]["name"])
-    found, known = _texts(keys), _texts(files)
+            # Whoever it belongs to, pods mount it: that is whom they trust.
+            trusts = {trust.TRUST_FILE: known.get(trust.TRUST_FILE, "")}
+            return Trust(foreign=secret["metadata"]["name"], files=trusts)
     return Trust(
         authority=_authority(_texts(ca), normal(known.get(trust.TRUST_FILE, ""))),
         version=ca["metadata"]["resourceVersion"] if ca else "",

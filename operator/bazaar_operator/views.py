@@ -12,7 +12,7 @@ VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "lock
 
 OFFERED, REQUIRED = "Offered", "Required"
 """How peers speak with each other: by TLS with those who know it, or with everybody."""
-SERVING = "serving"
+SERVING, STARTING = "serving", "starting"
 
 
 class TlsView(Struct, frozen=True):
@@ -51,3 +51,5 @@ class PeerView(Struct, frozen=True):
     waits: str = ""
     members: tuple[Member, ...] = ()
     tls: TlsView | None = None
+    verified: bool = False
+    """By its certificate; whoever asks notes it, whatever was answered."""

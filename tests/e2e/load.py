@@ -72,7 +72,7 @@ class Load:
         found = custom.get_namespaced_custom_object(
             labels.GROUP, labels.VERSION, self.namespace, labels.PLURAL, self.bazaar
         )
-        if not found["status"].get("tls", {}).get("mode"):
+        if not found["status"].get("tls", {}).get("token"):
             return url_of(f"{self.bazaar}-client")
         secret = f"secret/{self.bazaar}-certificates"
         text = self._kubectl("get", secret, "-o", r"jsonpath={.data.ca\.crt}")

@@ -13,7 +13,7 @@ PEER: Manifest = {
     "name": "peer", "port": labels.PEER_PORT, "targetPort": "peer", "protocol": "TCP",
 }  # fmt: skip
 HTTPS: Manifest = {
-    "name": "https", "port": labels.HTTPS_PORT, "targetPort": "https", "protocol": "TCP",
+    "name": "https", "port": labels.HTTPS_PORT, "targetPort": labels.HTTPS_PORT, "protocol": "TCP",
 }  # fmt: skip
 
 

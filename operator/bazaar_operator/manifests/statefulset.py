@@ -110,7 +110,6 @@ def _container(bazaar: Bazaar) -> Manifest:
         "ports": [
             {"name": "client", "containerPort": labels.CLIENT_PORT, "protocol": "TCP"},
             {"name": "peer", "containerPort": labels.PEER_PORT, "protocol": "TCP"},
-            *_tls_ports(bazaar),
         ],
         # A start may have to replay a journal; only a process that hangs is killed for it.
         "startupProbe": _probe("/healthz", period=1, failures=120),
@@ -171,12 +170,6 @@ def _tls_places(bazaar: Bazaar) -> list[Manifest]:
         return []
     places = {"BAZAAR_CERTIFICATES": CERTIFICATES_PATH, "BAZAAR_KEY": KEY_PATH}
     return [{"name": name, "value": value} for name, value in places.items()]
-
-
-def _tls_ports(bazaar: Bazaar) -> list[Manifest]:
-    if not bazaar.status.tls.mode:
-        return []
-    return [{"name": "https", "containerPort": labels.HTTPS_PORT, "protocol": "TCP"}]
 
 
 def _tls_mounts(bazaar: Bazaar) -> list[Manifest]:

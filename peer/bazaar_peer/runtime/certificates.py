@@ -23,7 +23,7 @@ log = logging.getLogger("bazaar.certificates")
 
 OFFERED, REQUIRED = "Offered", "Required"
 """TLS with whoever speaks it, as a ring is on the way to it or back; TLS with everybody."""
-MODE_FILE, TRUST_FILE = "mode", "ca.crt"
+MODE_FILE, TOKEN_FILE, TRUST_FILE = "mode", "token-mode", "ca.crt"
 FILE_MAX_BYTES = 64 * 1024
 AGAIN_S = 0.5
 LOOK_S = 2.0
@@ -37,6 +37,7 @@ class CertificateError(Exception):
 
 class _Found(NamedTuple):
     mode: str
+    token_mode: str
     trust: bytes
     certificate: bytes
 
@@ -47,14 +48,17 @@ class Certificates:
     def __init__(self, folder: Path, key: Path, me: int, name_of: Callable[[int], str]) -> None:
         self._folder, self._key = folder, key
         self._own = folder / f"peer-{me}.crt"
-        self._found = _Found("", b"", b"")
+        self._found = _Found("", "", b"", b"")
         self.name_of = name_of
         """The name that peer i's certificate must bear."""
         self.mode = ""
+        self.token_mode = ""
+        """Whether the ring's token is taken in clear: that it is not is *Required* later than TLS
+        between peers, when everybody who shows it can speak TLS with everybody who asks for it."""
         self.server: ssl.SSLContext | None = None
         self.client: ssl.SSLContext | None = None
-        self.https: ssl.SSLContext | None = None
-        """For clients, who have no certificates: they see whom they speak with."""
+        self.for_clients: ssl.SSLContext | None = None
+        """They have no certificates, but see whom they speak with."""
         self.why = "nothing was read yet"
         """Why the files, as they are now, cannot be used; empty: they are used."""
         self._doubts: dict[int, tuple[str, float]] = {}
@@ -72,7 +76,7 @@ class Certificates:
             if found == self._found:
                 self.why = ""
                 return False
-            server, client, https = self._contexts(found)
+            server, client, for_clients = self._contexts(found)
             if self._read() != found:
                 return False
         except (CertificateError, OSError, ssl.SSLError) as error:
@@ -80,8 +84,8 @@ class Certificates:
                 log.warning("certificates_unusable", extra={"fields": {"why": why}})
             self.why = why
             return False
-        self._found, self.mode = found, found.mode
-        self.server, self.client, self.https, self.why = server, client, https, ""
+        self._found, self.mode, self.token_mode = found, found.mode, found.token_mode
+        self.server, self.client, self.for_clients, self.why = server, client, for_clients, ""
         log.info("certificates", extra={"fields": self.told()})
         return True
 
@@ -146,11 +150,14 @@ class Certificates:
         if mode not in {OFFERED, REQUIRED}:
             place = self._folder / MODE_FILE
             raise CertificateError(f"{place} says {mode!r}: it may say {OFFERED} or {REQUIRED}")
-        return _Found(mode, _content(self._folder / TRUST_FILE), _content(self._own))
+        token = self._folder / TOKEN_FILE  # an operator of a former release writes none
+        token_mode = _content(token).decode(errors="replace").strip() if token.exists() else ""
+        trust = _content(self._folder / TRUST_FILE)
+        return _Found(mode, token_mode, trust, _content(self._own))
 
     def _contexts(self, found: _Found) -> list[ssl.SSLContext]:
         """Make those of a server and a client that ask for certificates, and of one for anybody."""
-        server, client, https = made = [
+        server, client, for_clients = made = [
             ssl.SSLContext(side)
             for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER)
         ]
@@ -170,7 +177,7 @@ class Certificates:
                 place = self._folder / TRUST_FILE
                 raise CertificateError(f"{place} is no certificate: {error}") from error
         server.num_tickets = 0  # nobody resumes: each connection shows its certificate
-        https.set_alpn_protocols(["http/1.1"])
+        for_clients.set_alpn_protocols(["http/1.1"])
         return made
 
 

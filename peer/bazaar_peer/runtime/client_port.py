@@ -171,7 +171,7 @@ class ClientPort:
         self._listening: asyncio.Server | None = None
         self._https: Entrance | None = None
         if (certificates := app.get(CERTIFICATES)) is not None:
-            self._https = https_entrance(self._connection, certificates)
+            self._https = https_entrance(lambda: self._connection(own=1), certificates)
         self._reopening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -201,10 +201,13 @@ class ClientPort:
         if self._https is not None:
             self._https.close()
 
-    def _connection(self) -> asyncio.Protocol:
+    def _connection(self, own: int = 0) -> asyncio.Protocol:
+        """Make one; `own`: it is itself among those that are still coming."""
         server = self._runner.server
         assert server is not None
-        if len(server._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - `connections` copies them
+        coming = self._https.coming - own if self._https is not None else 0
+        there = len(server._connections)  # noqa: SLF001 - `connections` copies them
+        if there + coming >= CONNECTIONS_MAX:
             self._driver.meter.refused("connections")
             return Refused()
         return Connection(self, server, **self._options)
@@ -217,6 +220,8 @@ class ClientPort:
         for connection in server.connections:
             connection.force_close()
         self._take_nobody()
+        if self._reopening is not None:
+            self._reopening.cancel()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen())
 
     async def _reopen(self) -> None:
@@ -224,6 +229,7 @@ class ClientPort:
             try:
                 await self._listen()
             except OSError:
+                self._take_nobody()  # one of the two may be open
                 await asyncio.sleep(AGAIN_S)
             else:
                 return

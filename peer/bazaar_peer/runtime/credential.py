@@ -33,9 +33,9 @@ def is_admin(request: web.Request) -> bool:
 
 
 def _is_overheard(request: web.Request) -> bool:
-    """Tell whether a ring that requires TLS is asked without it, from another host."""
+    """Tell whether a ring that takes its token by TLS alone is asked in clear, from elsewhere."""
     certificates, transport = request.app.get(CERTIFICATES), request.transport
-    if certificates is None or certificates.mode != REQUIRED:
+    if certificates is None or certificates.token_mode != REQUIRED:
         return False
     if transport is None:
         return True  # it is gone, and so is what it spoke
@@ -48,7 +48,7 @@ def _is_overheard(request: web.Request) -> bool:
 
 
 def authorize_admin(request: web.Request) -> None:
-    """Let only those through that show the token; in a ring that requires TLS, by TLS.
+    """Let only those through that show the token, by TLS if the ring requires that.
 
     Raises:
         Problem: 401, 403.
@@ -56,8 +56,8 @@ def authorize_admin(request: web.Request) -> None:
     if _is_overheard(request):
         raise Problem(
             403,
-            "this ring requires TLS of who shows its token: ask by https at the port 8602; a token"
-            " that was sent in clear should be replaced",
+            "this ring requires TLS of who shows its token: ask by https at the port 8602, and"
+            " replace the token, which others may have heard",
         )
     if not is_admin(request):
         raise Problem(

@@ -18,6 +18,8 @@ from bazaar_peer.runtime.certificates import Certificates
 log = logging.getLogger("bazaar.entrance")
 
 HANDSHAKE_S = 5.0
+SHUTDOWN_S = 1.0
+"""Who does not take part in the end of a connection is not waited for."""
 CLIENTS_MAX = 1024
 """Clients in the middle of their handshakes."""
 BACKLOG = 100
@@ -50,16 +52,25 @@ class Entrance:
         self._coming: set[asyncio.Task[None]] = set()
 
     async def open(self, host: str, port: int) -> int:
-        """Listen; return the port that was bound."""
+        """Listen; return the port that was bound. Raises OSError, and is closed then."""
         loop = asyncio.get_running_loop()
         self._bound = await loop.create_server(self._answer, host, port, start_serving=False)
-        for bound in self._bound.sockets:
-            listener = socket.socket(fileno=os.dup(bound.fileno()))
-            listener.setblocking(False)
-            listener.listen(BACKLOG)
-            self._listeners.append(listener)
-            self._takers.add(loop.create_task(self._take(listener)))
+        try:
+            for bound in self._bound.sockets:
+                listener = socket.socket(fileno=os.dup(bound.fileno()))
+                self._listeners.append(listener)
+                listener.setblocking(False)
+                listener.listen(BACKLOG)
+                self._takers.add(loop.create_task(self._take(listener)))
+        except OSError:
+            self.close()
+            raise
         return int(self._bound.sockets[0].getsockname()[1])
+
+    @property
+    def coming(self) -> int:
+        """How many are in the middle of their handshakes."""
+        return len(self._coming)
 
     def close(self) -> None:
         """Take nobody any more; who is in stays."""
@@ -100,7 +111,10 @@ class Entrance:
                     context = None
                 elif context is None:
                     raise ConnectionError("nothing is there to take it by")
-                await loop.connect_accepted_socket(self._answer, came, ssl=context)
+                shutdown_s = SHUTDOWN_S if context else None
+                await loop.connect_accepted_socket(
+                    self._answer, came, ssl=context, ssl_shutdown_timeout=shutdown_s
+                )
         except (OSError, TimeoutError) as error:
             came.close()
             self._refused(f"no TLS came of it: {error!r}")
@@ -112,7 +126,9 @@ def https_entrance(answer: Callable[[], asyncio.Protocol], certificates: Certifi
     def refused(why: str) -> None:
         log.debug("connection refused", extra={"fields": {"why": why}})
 
-    return Entrance(answer, lambda: certificates.https, coming_max=CLIENTS_MAX, refused=refused)
+    return Entrance(
+        answer, lambda: certificates.for_clients, coming_max=CLIENTS_MAX, refused=refused
+    )
 
 
 async def _begins_handshake(came: socket.socket) -> bool:

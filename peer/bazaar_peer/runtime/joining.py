@@ -124,9 +124,9 @@ class _Asks:
         self.urls = plain if waiting.certificates is None else by_tls + plain
 
     def _may_show_token(self, url: str) -> bool:
-        """Tell whether it may be sent there: in clear while TLS is only offered."""
+        """Tell whether it may be sent there: in clear until the ring requires TLS for it."""
         certificates = self.waiting.certificates
-        plain = certificates is None or certificates.mode != REQUIRED
+        plain = certificates is None or certificates.token_mode != REQUIRED
         return plain or url.startswith("https:")
 
     @property

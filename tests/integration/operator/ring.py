@@ -10,7 +10,9 @@ import itertools
 from dataclasses import dataclass, field
 
 from bazaar_operator.trust import mark_of
+from bazaar_operator.views import REQUIRED
 from tests.integration.operator.store import Object
+from tests.integration.operator.trusting import is_trusted
 
 CATCH_UP_TICKS = 2
 
@@ -37,6 +39,7 @@ class Tls:
     key: str
     nudged: str = ""
     why: str = ""
+    token_mode: str = ""
 
     def told(self) -> Object:
         return {
@@ -62,6 +65,8 @@ class Process:
     leaving: bool = False
     silent: bool = False
     tls: Tls | None = None
+    https: bool = True
+    """It serves clients by TLS, if it has a certificate; those of a former release do not."""
 
 
 @dataclass
@@ -242,7 +247,7 @@ class Peers:
             if self.state(mine) == "former" and mine.recovers == mine.volume.ring:
                 self._recover(mine)
             ring = self.rings.get(mine.ring)
-            if self.state(mine) in {"empty", "former"} and ring and ring.epoch:
+            if self.state(mine) in {"empty", "former"} and ring and self._is_heard(mine, ring):
                 ring.asking[mine.ordinal] = _asks(mine)
             elif self.state(mine) == "serving" and self.rings[mine.ring].trader >= 0:
                 mine.lags = max(0, mine.lags - 1)
@@ -250,6 +255,29 @@ class Peers:
             self._elect(name, ring)
             if ring.trader >= 0:
                 self._change_members(name, ring)
+
+    def serves_tls(self, ordinal: int) -> Tls | None:
+        """What it shows to clients."""
+        mine = self.running.get(ordinal)
+        return mine.tls if mine and mine.https and mine.tls and mine.tls.mode else None
+
+    def takes_token_in_clear(self, ordinal: int) -> bool:
+        shown = self.serves_tls(ordinal)
+        return shown is None or shown.token_mode != REQUIRED
+
+    def _is_heard(self, asker: Process, ring: Ring) -> bool:
+        """Whether one who waits finds somebody who takes its question: the token goes with it."""
+        others = [
+            o for o, p in self.running.items()
+            if self.state(p) == "serving" and p.ring == asker.ring
+        ]  # fmt: skip
+        plain = asker.tls is None or asker.tls.token_mode != REQUIRED or not asker.https
+        trusts = asker.tls.trusts if asker.tls and asker.https else ""
+        return ring.epoch > 0 and any(
+            (plain and self.takes_token_in_clear(other))
+            or ((shown := self.serves_tls(other)) and is_trusted(shown.certificate, trusts))
+            for other in others
+        )
 
     def _able(self, name: str, ring: Ring) -> set[int]:
         return {

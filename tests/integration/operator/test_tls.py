@@ -16,12 +16,11 @@ import pytest
 from cryptography import x509
 
 from bazaar_operator import certificates, labels, trust
-from bazaar_operator.observation import Address
 from tests.integration.operator.store import Key, Object
 from tests.integration.operator.test_faults import Blow, Killed
 from tests.integration.operator.test_faults import gist as plain_gist
 from tests.integration.operator.test_scale import running
-from tests.integration.operator.world import NAME, SPACE, MemoryPeers, Operator, World
+from tests.integration.operator.world import NAME, SPACE, Operator, World
 
 DAY_S = 86_400.0
 ON, OFF = {"enabled": True}, {"enabled": False}
@@ -72,7 +71,7 @@ async def test_new_ring_requires_tls_from_its_first_moment() -> None:
     world.check()
     assert modes(world) == {"Required"}
     assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
-    assert len(secret(world, "keys")) == len(secret(world, "certificates")) - 2 == 24
+    assert len(secret(world, "keys")) == len(secret(world, "certificates")) - 3 == 24
     assert secret(world, "ca").keys() == {"ca.crt", "ca.key"}
     mounted = str(world.store.get("statefulsets", NAME)["spec"])
     assert f"{NAME}-keys" in mounted
@@ -411,32 +410,6 @@ async def test_authority_that_may_not_name_the_services_is_replaced_step_by_step
     assert {f"{NAME}-client", f"{NAME}-client.{SPACE}.svc", f"{NAME}-1.{NAME}-peers"} <= certified(
         world, 1
     )
-
-
-async def asked(operator: Operator) -> list[Address]:
-    """Return how the operator asks peers in a pass."""
-    peers = operator.reconciler.peers
-    assert isinstance(peers, MemoryPeers)
-    peers.asked.clear()
-    await operator.once()
-    return peers.asked
-
-
-async def test_pods_of_a_former_release_are_asked_in_clear() -> None:
-    """They serve no https, and their ring must be rolled all the same."""
-    world, operator = await running(3, tls=ON)
-    for key, pod in world.store.objects.items():
-        if key.plural == "pods":
-            container = pod["spec"]["containers"][0]
-            container["ports"] = [port for port in container["ports"] if port["name"] != "https"]
-    assert {(at.mode, at.trust) for at in await asked(operator)} == {("", "")}
-
-    newer = Operator(world, image="bazaar:2")
-    await newer.settle()
-
-    assert {(at.mode, at.name) for at in await asked(newer)} == {
-        ("Required", f"{NAME}-{peer}.{NAME}-peers") for peer in range(3)
-    }
 
 
 async def test_name_that_an_authority_may_not_give_is_seen(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,13 +29,16 @@ from bazaar_operator.observation import Address
 from bazaar_operator.peers import PeerError
 from bazaar_operator.peers import Peers as PeersClient
 from bazaar_operator.reconcile import Pass, Reconciler
-from bazaar_operator.views import PeerView
+from bazaar_operator.views import REQUIRED, PeerView
 from tests.integration.operator.pod_secrets import PodSecrets
 from tests.integration.operator.ring import Peers, Process, Ring, Volume, is_below_majority
 from tests.integration.operator.store import Key, Object, Refused, Store
+from tests.integration.operator.trusting import is_trusted, names
 
 IMAGE = "bazaar:1"
 NAME, SPACE = "fair", "ns"
+FORMER = "bazaar:0"
+"""An image whose peers serve clients no TLS."""
 BROKEN = "bazaar:broken"
 """An image that no container ever starts from."""
 
@@ -135,7 +139,6 @@ class World:
             "spec": {
                 "image": template["spec"]["containers"][0]["image"],
                 "volumes": template["spec"]["volumes"],
-                "containers": [{"ports": template["spec"]["containers"][0]["ports"]}],
             },
         }  # fmt: skip
         self.store.create("pods", pod)
@@ -169,6 +172,7 @@ class World:
                 former=tuple(told.get("former", ())),
                 recovers=made["ring"] if made.get("peer") == ordinal else "",
                 tls=self.secrets.given_to(pod),
+                https=pod["spec"]["image"] != FORMER,
             )
         elif running is not None and running.tls:
             self.secrets.refresh(pod, running.tls)
@@ -287,20 +291,46 @@ class MemoryApi(Api):
 
 
 class MemoryPeers(PeersClient):
+    """The operator's own way of speaking with peers, over a network in memory."""
+
     def __init__(self, world: World, before: Fault, after: Fault) -> None:
-        self._peers, self._before, self._after = world.peers, before, after
-        self.asked: list[Address] = []
+        self._world, self._before, self._after = world, before, after
+        self._plain = {}
+        self.asked: list[tuple[str, bool]] = []
+        """Where, and whether by TLS, for each look that was answered and each order."""
 
-    async def look(self, at: Address) -> PeerView | None:
-        self.asked.append(at)
-        view = self._peers.view(ordinal_of(at.ip))
-        return msgspec.convert(view, PeerView) if view else None
+    def _tries_tls(self, at: Address) -> bool:
+        return bool(at.trust)  # time stands still
 
-    async def post(self, at: Address, path: str, token: str, body: dict[str, Any]) -> None:
+    async def _look(self, at: Address, *, by_tls: bool) -> PeerView | None:
+        ordinal = ordinal_of(at.ip)
+        view = self._world.peers.view(ordinal)
+        if view is None or (by_tls and not self._is_shown(at)):
+            return None
+        self.asked.append(("/v1/peer", by_tls))
+        return msgspec.convert(view, PeerView)
+
+    def _is_shown(self, at: Address) -> bool:
+        """Whether who is there shows a certificate that is trusted, of the name that is meant."""
+        tls = self._world.peers.serves_tls(ordinal_of(at.ip))
+        shown = tls.certificate if tls else ""
+        return bool(shown) and is_trusted(shown, at.trust) and at.name in names(shown)
+
+    async def _post(
+        self, at: Address, path: str, token: str, body: dict[str, Any], *, by_tls: bool
+    ) -> None:
+        if by_tls and not self._is_shown(at):
+            raise ssl.SSLError("nobody is there who may be trusted")
         self._before("post", path)
-        status, told = self._peers.post(ordinal_of(at.ip), path, body)
+        self.asked.append((path, by_tls))
+        ordinal, peers = ordinal_of(at.ip), self._world.peers
+        if not by_tls and self._world.status.get("tls", {}).get("token") == REQUIRED:
+            self._world.wrongs.append(f"the token went to {ordinal} in clear")
+        if not by_tls and not peers.takes_token_in_clear(ordinal):
+            raise PeerError(f"{path}: 403")
+        status, told = peers.post(ordinal, path, body)
         if path == "/v1/resign" and status < 300:
-            self._peers.tick()  # a hand-over takes milliseconds
+            peers.tick()  # a hand-over takes milliseconds
         self._after("post", path)
         if not 200 <= status < 300:
             raise PeerError(f"{path}: {status} {told}")

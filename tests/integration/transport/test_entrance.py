@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +35,7 @@ class Place:
         self.trust = ssl.create_default_context(cadata=folder.ca.certificate)
         files = Certificates(folder.path, folder.path / "key-1", 1, lambda _: HOST)
         assert files.look(), files.why
-        self.context = files.https
+        self.context = files.for_clients
         self.refused: list[str] = []
         self.entrance = Entrance(
             Echo, lambda: self.context, coming_max=2, refused=self.refused.append
@@ -123,5 +125,28 @@ async def test_entrance_that_was_closed_opens_again(place: Place) -> None:
     with pytest.raises(ConnectionError):
         await place.come()
 
+    assert await place.entrance.open(HOST, place.port) == place.port
+    assert await place.come() == b"in"
+
+
+async def test_entrance_that_cannot_be_opened_leaves_nothing_open(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the process has as many files open as it may; it is tried again and again."""
+
+    def full(_descriptor: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    place.entrance.close()
+    await asyncio.sleep(0.1)
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "dup", full)
+        for _ in range(10):
+            with pytest.raises(OSError, match="too many"):
+                await place.entrance.open(HOST, place.port)
+    await asyncio.sleep(0.1)
+
+    assert len(os.listdir("/proc/self/fd")) <= before
     assert await place.entrance.open(HOST, place.port) == place.port
     assert await place.come() == b"in"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bazaar_peer.runtime import client_port, driver
+from bazaar_peer.runtime import client_port, driver, entrance
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.credential import CERTIFICATES
@@ -104,9 +105,51 @@ async def test_who_is_in_the_middle_of_a_handshake_at_a_stall_does_not_get_in(
     slow.close()
 
 
+async def test_https_comes_back_after_a_stall_though_its_port_was_taken_at_first(
+    served: Served,
+) -> None:
+    served.port._stalled()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((HOST, served.port.https_port))
+        other.listen()
+        await asyncio.sleep(3 * client_port.AGAIN_S)
+    await until(lambda: served.port._reopening is not None and served.port._reopening.done())
+
+    assert await served.alive() == b"HTTP/1.1 200 OK\r\n"
+    assert served.port._listening is not None
+    assert served.port._listening.is_serving()
+
+
+async def test_who_does_not_take_part_in_the_end_of_a_connection_is_not_waited_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on connections would be full of them after a stall."""
+    monkeypatch.setattr(entrance, "SHUTDOWN_S", 0.1)
+    raw = await asyncio.to_thread(socket.create_connection, (HOST, served.port.https_port))
+    silent = await asyncio.to_thread(served.trust.wrap_socket, raw, server_hostname=HOST)
+    server = served.port._runner.server
+    assert server is not None
+    await until(lambda: len(server.connections) == 1)
+
+    served.port._stalled()
+
+    await until(lambda: not server.connections)
+    silent.close()
+
+
 async def test_connections_by_tls_count_like_others(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_port, "CONNECTIONS_MAX", 0)
+    """Those whose handshake is not done, too."""
+    monkeypatch.setattr(client_port, "CONNECTIONS_MAX", 2)
+    found = await asyncio.gather(*(served.connect() for _ in range(10)))
 
-    assert await served.alive() == b"HTTP/1.1 503 Service Unavailable\r\n"
+    lines = []
+    for reader, writer in found:
+        writer.write(ALIVE)
+        lines.append((await reader.readline()).split()[1])
+        writer.close()
+
+    assert 1 <= lines.count(b"200") <= 2
+    assert set(lines) == {b"200", b"503"}

@@ -1,4 +1,7 @@
-"""A ring that requires TLS takes its token in clear from its own host alone (a port-forward)."""
+"""A ring that requires TLS of who shows its token hears it in clear from its own host alone.
+
+That is where a forwarded port ends.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ HERE, ELSEWHERE = "127.0.0.1", "10.244.1.7"
 
 
 def asks(mode: str | None, host: str, *, by_tls: bool = False, token: str = "t") -> web.Request:
-    """A request of a ring of that mode; None: without certificates."""
+    """A request to a ring that takes its token so; None: it has no certificates."""
     app = web.Application()
     app[TOKEN] = "t"
     if mode is not None:
-        app[CERTIFICATES] = cast(Certificates, SimpleNamespace(mode=mode))
+        app[CERTIFICATES] = cast(Certificates, SimpleNamespace(mode=REQUIRED, token_mode=mode))
     known: dict[str, Any] = {"peername": (host, 1), "sslcontext": object() if by_tls else None}
     transport = mock.Mock(spec=asyncio.Transport)
     transport.get_extra_info.side_effect = lambda name, default=None: known.get(name, default)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bazaar_operator import peers as operator_peers
 from bazaar_operator.observation import Address
 from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.views import OFFERED, REQUIRED
@@ -27,12 +28,13 @@ class Peer:
         self.folder = folder
         self.came: list[tuple[str, str, str]] = []
         self.state = "serving"
+        self.more: dict[str, object] = {}
         self.ports = tuple(_free() for _ in range(2))
 
     async def _answer(self, request: web.Request) -> web.Response:
         shown = request.headers.get("Authorization", "")
         self.came.append((request.scheme, request.path, shown))
-        return web.json_response({"state": self.state, "ordinal": 1})
+        return web.json_response({"state": self.state, "ordinal": 1} | self.more)
 
     @asynccontextmanager
     async def serving(self, *schemes: str, shows: int = 1) -> AsyncIterator[Peers]:
@@ -46,7 +48,7 @@ class Peer:
         assert files.look(), files.why
         for scheme, port in zip(("http", "https"), self.ports, strict=True):
             if scheme in schemes:
-                context = files.https if scheme == "https" else None
+                context = files.for_clients if scheme == "https" else None
                 await web.TCPSite(runner, f"{NET}.1", port, ssl_context=context).start()
         peers = Peers(*self.ports)
         try:
@@ -57,7 +59,7 @@ class Peer:
 
     def at(self, mode: str = "") -> Address:
         trust = self.folder.ca.certificate if mode else ""
-        return Address(f"{NET}.1", f"{NET}.1", trust, mode)
+        return Address(f"{NET}.1", f"{NET}.1", trust, required=mode == REQUIRED)
 
 
 def _free() -> int:
@@ -81,7 +83,7 @@ async def order(peers: Peers, at: Address) -> None:
     [
         ("", ("http",), ["http", "http"]),
         (OFFERED, ("http",), ["http", "http"]),
-        (OFFERED, ("http", "https"), ["http", "https"]),
+        (OFFERED, ("http", "https"), ["https", "https"]),
         (REQUIRED, ("http", "https"), ["https", "https"]),
         (REQUIRED, ("https",), ["https", "https"]),
     ],
@@ -117,23 +119,60 @@ async def test_who_shows_another_certificate_is_no_peer_of_that_name(mode: str, 
     assert peer.came == []
 
 
-async def test_what_is_said_in_clear_counts_only_of_who_waits(peer: Peer) -> None:
-    """Whoever serves has a certificate; who has none that it can use says why it waits."""
+@pytest.mark.parametrize("state", ["serving", "empty", "damaged", "former", "starting"])
+async def test_what_is_said_in_clear_counts_only_of_who_waits_for_a_certificate(
+    state: str, peer: Peer
+) -> None:
+    """Whoever has one serves by TLS, also while it waits for something else."""
+    peer.state = state
     async with peer.serving("http") as peers:
-        believed = [await peers.look(peer.at(mode)) for mode in (OFFERED, REQUIRED)]
-        peer.state = "starting"
-        waits = await peers.look(peer.at(REQUIRED))
+        offered = await peers.look(peer.at(OFFERED))
+        required = await peers.look(peer.at(REQUIRED))
 
-    assert [view is not None for view in believed] == [True, False]
-    assert waits is not None
-    assert waits.state == "starting"
+    assert offered is not None
+    assert (required is not None) is (state == "starting")
 
 
-async def test_trust_that_is_no_certificate_is_silence(peer: Peer) -> None:
+async def test_who_is_believed_was_verified(peer: Peer) -> None:
+    """Whatever was answered."""
     async with peer.serving("http", "https") as peers:
-        at = peer.at(REQUIRED)._replace(trust="rubbish")
+        by_tls = await peers.look(peer.at(OFFERED))
+    async with peer.serving("http") as peers:
+        peer.more = {"verified": True}
+        plain = await peers.look(peer.at(OFFERED))
+
+    assert by_tls is not None
+    assert plain is not None
+    assert (by_tls.verified, plain.verified) == (True, False)
+
+
+async def test_who_speaks_plainly_is_not_made_to_wait_for_tls_each_time(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with peer.serving("http") as peers:
+        tried: list[bool] = []
+        look = peers._look
+
+        async def note(at: Address, *, by_tls: bool) -> object:
+            tried.append(by_tls)
+            return await look(at, by_tls=by_tls)
+
+        monkeypatch.setattr(peers, "_look", note)
+        for _ in range(3):
+            await peers.look(peer.at(OFFERED))
+        assert tried == [True, False, False, False]
+
+        monkeypatch.setattr(operator_peers, "AGAIN_S", 0.0)
+        await peers.look(peer.at(OFFERED))
+        assert tried[4:] == [True, False]
+
+
+@pytest.mark.parametrize("trust", ["rubbish", ""])
+async def test_without_trust_that_can_be_read_nobody_is_believed(trust: str, peer: Peer) -> None:
+    async with peer.serving("http", "https") as peers:
+        at = peer.at(REQUIRED)._replace(trust=trust)
         assert await peers.look(at) is None
         with pytest.raises(PeerError):
             await order(peers, at)
 
-    assert [path for _, path, _ in peer.came] == ["/v1/peer"]
+    assert {path for _, path, _ in peer.came} == {"/v1/peer"}

@@ -1,4 +1,7 @@
-"""An empty volume shows its ring's token to nobody in clear, once the ring requires TLS."""
+"""An empty volume shows its ring's token to nobody in clear, once the ring requires TLS for it.
+
+Until then it must get in, also where peers of a former release serve clients no TLS.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ NET = "127.0.0"
 
 
 def asks(folder: Folder, mode: str, settings: ProcessSettings) -> joining._Asks:
-    (folder.path / "mode").write_text(mode)
+    (folder.path / "token-mode").write_text(mode)
     own = folder.settings(0)
     certificates = Certificates(Path(own["certificates"]), Path(own["key"]), 0, settings.host_of)
     assert certificates.look(), certificates.why
@@ -67,7 +70,7 @@ async def test_token_goes_by_tls(
     key = folder.path / "key-1"
     serving = Certificates(folder.path, key, 1, settings.host_of)
     assert serving.look(), serving.why
-    async with peer_1(settings, serving.https) as shown:
+    async with peer_1(settings, serving.for_clients) as shown:
         await asyncio.wait_for(asks(folder, mode, settings).run(), 10)
 
     assert shown == ["https Bearer sixteen characters"]

@@ -30,7 +30,7 @@ from bazaar_peer.command.drill.place import (
     view_of,
 )
 from bazaar_peer.command.drill.plan import SETTLE_POD_S, DrillError, Kind, Options
-from bazaar_peer.command.drill.pod import has_certificates, url_of
+from bazaar_peer.command.drill.pod import url_of
 from bazaar_peer.record.collect import Ask, Story, collect
 from bazaar_peer.record.entries import BadRecordError
 from bazaar_peer.runtime.pod import PORT, authority
@@ -148,7 +148,7 @@ class ClusterRing:
         await self._gone(victim.peer, victim.life)
 
     def _base(self, peer: int) -> str:
-        if has_certificates(self._pods[peer]):  # of its name, not of its address
+        if self._load is not None and self._load.by_tls:  # certificates bear names
             name = self._options.name
             return url_of(f"{name}-{peer}.{name}-peers", by_tls=True)
         ip = str(self._pods[peer]["status"].get("podIP", ""))

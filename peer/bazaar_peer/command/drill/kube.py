@@ -84,6 +84,12 @@ class Kube:
         await self._client.close()
         await self._socket.close()
 
+    async def bazaar(self, namespace: str, name: str) -> Object:
+        """Return a resource; raises KubeError."""
+        return await self.call(
+            "get", f"/apis/bazaar.dev/v1alpha1/namespaces/{namespace}/bazaars/{name}"
+        )
+
     async def call(
         self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
     ) -> Object:

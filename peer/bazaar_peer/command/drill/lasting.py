@@ -38,9 +38,7 @@ async def check(kube: Kube, options: Options) -> None:
         DrillError: it does not; the text says how it would.
     """
     space, name = options.namespace, options.name
-    path = f"/apis/bazaar.dev/v1alpha1/namespaces/{space}/bazaars/{name}"
-    spec = (await kube.call("get", path)).get("spec") or {}
-    if not spec.get("drills"):
+    if not (await kube.bazaar(space, name)).get("spec", {}).get("drills"):
         raise DrillError(NOT_LET.format(target=f"{space}/{name}", name=name, namespace=space))
 
 

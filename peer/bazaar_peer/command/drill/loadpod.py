@@ -24,6 +24,7 @@ AUDIT_S = 900.0
 ASK_S = 10.0
 CLOCK_TRIES = 3
 DELETE_TRIES = 5
+FORBIDDEN, NOT_FOUND = 403, 404
 NEVER = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}
 """Why a container waits that will never start."""
 
@@ -35,7 +36,9 @@ class LoadPod:
         self._kube, self._options = kube, options
         self._space = f"/api/v1/namespaces/{options.namespace}/pods"
         self.name = f"{options.name}-drill-{secrets.token_hex(3)}"
-        self._made = self._by_tls = False
+        self._made = False
+        self.by_tls = False
+        """Whether the ring takes its token by TLS alone; `begin` finds out."""
         self._asking: asyncio.Task[None] | None = None
 
     async def begin(self, peer: Object, seconds: float) -> None:
@@ -44,8 +47,8 @@ class LoadPod:
         Raises:
             DrillError: it does not start, the ring cannot be audited, or nobody takes an order.
         """
-        self._by_tls = pod.has_certificates(peer)
-        made = pod.manifest(self.name, self._options, peer, seconds)
+        self.by_tls = await takes_token_by_tls(self._kube, self._options)
+        made = pod.manifest(self.name, self._options, peer, seconds, by_tls=self.by_tls)
         self._made = True  # it may have been, whatever the answer
         await self._kube.call("post", self._space, made)
         await self._until(self._runs, START_S, "does not start")
@@ -136,7 +139,7 @@ class LoadPod:
 
     async def audit(self) -> Audit:
         """Audit the ring from the pod."""
-        words = pod.audit(self._options.name, by_tls=self._by_tls)
+        words = pod.audit(self._options.name, by_tls=self.by_tls)
         return audit_of(await self._sh(f"{words} --acknowledged /load/acknowledged", AUDIT_S))
 
     async def post(self, url: str, body: str) -> Ran:
@@ -180,6 +183,21 @@ class LoadPod:
                 await asyncio.sleep(LOOK_S)
             else:
                 return
+
+
+async def takes_token_by_tls(kube: Kube, options: Options) -> bool:
+    """Tell whether a ring takes its token by TLS alone, as its Bazaar says.
+
+    Raises:
+        KubeError: that is not known.
+    """
+    try:
+        found = await kube.bazaar(options.namespace, options.name)
+    except KubeError as error:
+        if error.status in {FORBIDDEN, NOT_FOUND}:  # one who may delete pods may see no Bazaar
+            return False
+        raise
+    return bool((found.get("status") or {}).get("tls", {}).get("token") == "Required")
 
 
 def audit_of(done: Ran) -> Audit:

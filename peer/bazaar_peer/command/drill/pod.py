@@ -54,12 +54,6 @@ exec sleep infinity
 """
 
 
-def has_certificates(peer: dict[str, Any]) -> bool:
-    """Tell whether a pod of a ring was given any: it takes the token by TLS then."""
-    given = peer["spec"]["containers"][0].get("env") or []
-    return any(each["name"] == "BAZAAR_CERTIFICATES" for each in given)
-
-
 def url_of(host: str, *, by_tls: bool = False) -> str:
     return f"https://{host}:8602" if by_tls else f"http://{host}:8600"
 
@@ -74,7 +68,9 @@ def post(url: str, body: str) -> tuple[str, ...]:
     return ("python", "-c", POST.format(token=TOKEN), url, body)
 
 
-def manifest(name: str, options: Options, peer: dict[str, Any], seconds: float) -> dict[str, Any]:
+def manifest(
+    name: str, options: Options, peer: dict[str, Any], seconds: float, *, by_tls: bool
+) -> dict[str, Any]:
     """Return the pod; `peer`: a pod of the ring, whose image it takes."""
     spec = {
         "restartPolicy": "Never",
@@ -88,7 +84,7 @@ def manifest(name: str, options: Options, peer: dict[str, Any], seconds: float) 
             "fsGroup": 10001,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(options, peer["spec"]["containers"][0], seconds)],
+        "containers": [_container(options, peer["spec"]["containers"][0], seconds, by_tls=by_tls)],
         "volumes": [
             {"name": "load", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
@@ -107,10 +103,12 @@ def trusted(bazaar: str) -> dict[str, Any]:
     return {"secretName": f"{bazaar}-certificates", "optional": True, "items": items}
 
 
-def _container(options: Options, peer: dict[str, Any], seconds: float) -> dict[str, Any]:
+def _container(
+    options: Options, peer: dict[str, Any], seconds: float, *, by_tls: bool
+) -> dict[str, Any]:
     client = f"{options.name}-client"
     words = loading.words([url_of(client)], options.rate, options.buyers, seconds)
-    check = audit(options.name, by_tls=has_certificates({"spec": {"containers": [peer]}}))
+    check = audit(options.name, by_tls=by_tls)
     script = SCRIPT.format(
         audit=check, words=shlex.join(words), asked=ASKED, look=LOOK_S, alone=ALONE_S
     )

@@ -11,7 +11,7 @@ import pytest
 
 from bazaar_peer.command.drill import loadpod, pod
 from bazaar_peer.command.drill.kube import Kube, KubeError, Ran
-from bazaar_peer.command.drill.loadpod import LoadPod, audit_of
+from bazaar_peer.command.drill.loadpod import LoadPod, audit_of, takes_token_by_tls
 from bazaar_peer.command.drill.plan import DrillError, Kind, Options
 from tests.unit.command.drill.ring import drilled, order
 
@@ -65,7 +65,9 @@ class Here:
         return list(words)
 
     async def start(self) -> asyncio.subprocess.Process:
-        (container,) = pod.manifest("drill", OPTIONS, PEER, 60.0)["spec"]["containers"]
+        (container,) = pod.manifest("drill", OPTIONS, PEER, 60.0, by_tls=False)["spec"][
+            "containers"
+        ]
         script = (word.replace("exec sleep infinity", "exit") for word in container["command"])
         return await asyncio.create_subprocess_exec(*self.words(tuple(script)))
 
@@ -77,12 +79,11 @@ class Here:
         return Ran(done.returncode or 0, out, errors)
 
 
-def test_ring_with_certificates_is_audited_by_tls() -> None:
-    """It may take its token by TLS alone; orders need none."""
-    certified = {"image": "bazaar:1", "env": [{"name": "BAZAAR_CERTIFICATES", "value": "/c"}]}
+def test_ring_that_takes_its_token_by_tls_alone_is_audited_by_it() -> None:
+    """Orders need none."""
     scripts = []
-    for peer in (PEER, {"spec": {"containers": [certified]}}):
-        spec = pod.manifest("drill", OPTIONS, peer, 60.0)["spec"]
+    for by_tls in (False, True):
+        spec = pod.manifest("drill", OPTIONS, PEER, 60.0, by_tls=by_tls)["spec"]
         scripts.append(spec["containers"][0]["command"][-1])
         (trust,) = [each["secret"] for each in spec["volumes"] if each["name"] == "trust"]
         assert trust == {
@@ -94,6 +95,41 @@ def test_ring_with_certificates_is_audited_by_tls() -> None:
     assert "verify --url http://shop-client:8600 " in scripts[0]
     assert "verify --url https://shop-client:8602 " in scripts[1]
     assert all("load --url http://shop-client:8600 " in script for script in scripts)
+
+
+class Resource:
+    """The API, which answers with a Bazaar or refuses."""
+
+    def __init__(self, answer: dict[str, Any] | int) -> None:
+        self.answer = answer
+
+    async def bazaar(self, namespace: str, name: str) -> dict[str, Any]:
+        assert (namespace, name) == ("ns", "shop")
+        if isinstance(self.answer, int):
+            raise KubeError(self.answer, "no")
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "by_tls"),
+    [
+        ({"status": {"tls": {"mode": "Required", "token": "Required"}}}, True),
+        ({"status": {"tls": {"mode": "Required"}}}, False),
+        ({"status": {"tls": {}}}, False),
+        ({}, False),
+        (403, False),
+        (404, False),
+    ],
+)
+async def test_how_a_ring_takes_its_token_stands_in_its_bazaar(
+    answer: dict[str, Any] | int, *, by_tls: bool
+) -> None:
+    assert await takes_token_by_tls(cast("Kube", Resource(answer)), OPTIONS) is by_tls
+
+
+async def test_how_a_ring_takes_its_token_is_not_guessed() -> None:
+    with pytest.raises(KubeError):
+        await takes_token_by_tls(cast("Kube", Resource(500)), OPTIONS)
 
 
 async def test_load_ends_by_itself_when_nobody_asks_for_it_any_more(
@@ -140,6 +176,9 @@ class Refusing:
 
     def __init__(self, times: int) -> None:
         self.times = times
+
+    async def bazaar(self, _namespace: str, _name: str) -> dict[str, Any]:
+        return {}
 
     async def call(self, method: str, _path: str, *_given: object) -> dict[str, Any]:
         if method == "post":
