@@ -67,12 +67,12 @@ class Load:
         return done.returncode, done.stdout + done.stderr
 
     def _place(self) -> str:
-        """Return where the ring takes its token: by TLS alone, if it requires that."""
+        """Return where the ring takes its token: by TLS alone, soon after it requires TLS."""
         custom: Any = self.cluster.custom
         found = custom.get_namespaced_custom_object(
             labels.GROUP, labels.VERSION, self.namespace, labels.PLURAL, self.bazaar
         )
-        if not found["status"].get("tls", {}).get("token"):
+        if found["status"].get("tls", {}).get("mode") != "Required":
             return url_of(f"{self.bazaar}-client")
         secret = f"secret/{self.bazaar}-certificates"
         text = self._kubectl("get", secret, "-o", r"jsonpath={.data.ca\.crt}")

@@ -87,7 +87,7 @@ def test_only_peers_with_a_certificate_get_in_and_each_sees_its_own_key(
     make_ring: MakeRing,
 ) -> None:
     ring = make_ring(peers=3, tls=ON)
-    assert has(ring, mode="Required", step="Stable")
+    assert has(ring, mode="Required", token="Required", step="Stable")
     told = [ring.peer(ordinal) or {} for ordinal in range(3)]
     assert {one["tls"]["mode"] for one in told} == {"Required"}
 
