@@ -50,15 +50,23 @@ class Peers:
         Where TLS is required, what is said in clear counts of nobody but who waits for a
         certificate: whoever has one serves by TLS.
         """
-        if self._tries_tls(at):
-            view = await self._look(at, by_tls=True)
-            if view is not None:
-                return structs.replace(view, verified=True)
-        view = await self._look(at, by_tls=False)
+        try:
+            view = await self._look(at, by_tls=True) if self._tries_tls(at) else None
+        except TimeoutError:
+            if at.required:  # who has no certificate says no at once
+                return None
+            view = None
+        if view is not None:
+            return structs.replace(view, verified=True)
+        try:
+            view = await self._look(at, by_tls=False)
+        except TimeoutError:
+            return None
         if view is None or (at.required and view.state != STARTING):
             return None
         if at.trust:
-            self._plain = dict(list(self._plain.items())[-ADDRESSES_MAX:])
+            if len(self._plain) >= ADDRESSES_MAX:
+                self._plain.clear()
             self._plain[at.ip] = time.monotonic()
         return structs.replace(view, verified=False)
 
@@ -68,12 +76,15 @@ class Peers:
         return bool(at.trust) and (at.required or since >= AGAIN_S)
 
     async def _look(self, at: Address, *, by_tls: bool) -> PeerView | None:
+        """Raises TimeoutError: nobody said anything within the time."""
         limit = aiohttp.ClientTimeout(total=LOOK_S)
         try:
             where = self._where(at, "/v1/peer", by_tls=by_tls)
             async with self._session.get(**where, timeout=limit) as answer:
                 return _view.decode(await answer.read()) if answer.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError, msgspec.MsgspecError):
             return None
 
     async def post(self, at: Address, path: str, token: str, body: dict[str, Any]) -> None:

@@ -176,3 +176,30 @@ async def test_without_trust_that_can_be_read_nobody_is_believed(trust: str, pee
             await order(peers, at)
 
     assert {path for _, path, _ in peer.came} == {"/v1/peer"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "tried"), [("", [False]), (OFFERED, [True, False]), (REQUIRED, [True])]
+)
+async def test_who_is_silent_is_waited_for_once_where_tls_is_required(
+    mode: str, tried: list[bool], peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stands still: its connections are taken, and nothing is said."""
+    monkeypatch.setattr(operator_peers, "LOOK_S", 0.1)
+    listeners = [socket() for _ in peer.ports]
+    for listener, port in zip(listeners, peer.ports, strict=True):
+        listener.bind((f"{NET}.1", port))
+        listener.listen()
+    peers, seen = Peers(*peer.ports), list[bool]()
+    look = peers._look
+
+    async def note(at: Address, *, by_tls: bool) -> object:
+        seen.append(by_tls)
+        return await look(at, by_tls=by_tls)
+
+    monkeypatch.setattr(peers, "_look", note)
+    assert await peers.look(peer.at(mode)) is None
+    assert seen == tried
+    await peers.close()
+    for listener in listeners:
+        listener.close()
