@@ -77,6 +77,23 @@ def issue(by: Pair, key: str, title: str, names: list[str], now: float) -> str:
     return _signed(builder, by.key)
 
 
+def issuers(authorities: str, certificates: Iterable[str]) -> str:
+    """Return those of these authorities that issued any of these certificates."""
+    found = x509.load_pem_x509_certificates(authorities.encode()) if authorities else []
+    pems = [each.public_bytes(Encoding.PEM).decode() for each in found]
+    return "".join(pem for pem in pems if any(_is_issued(text, pem) for text in certificates))
+
+
+@functools.lru_cache(REMEMBERED)
+def _is_issued(certificate: str, by: str) -> bool:
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+        found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
+    except Exception:  # whatever somebody else wrote there
+        return False
+    return True
+
+
 @functools.lru_cache(REMEMBERED)
 def is_key(text: str) -> bool:
     """Tell whether it is a key as they are made here."""
@@ -135,8 +152,7 @@ def ends_at(certificate: str) -> float:
 def _belongs(certificate: str, by: str, key: str) -> bool:
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
-        found.verify_directly_issued_by(x509.load_pem_x509_certificate(by.encode()))
-        return found.public_key() == _public(key)
+        return _is_issued(certificate, by) and found.public_key() == _public(key)
     except Exception:  # whatever is wrong with it, another one is made
         return False
 

@@ -26,6 +26,8 @@ ADDRESSES_MAX = 1000
 RINGS_MAX = 256
 """Of so many rings it is kept in memory whom they trust."""
 
+NOT_SENT = aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError
+
 _view = msgspec.json.Decoder(PeerView)
 
 
@@ -50,8 +52,9 @@ class Peers:
         Where TLS is required, what is said in clear counts of nobody but who waits for a
         certificate: whoever has one serves by TLS.
         """
+        tried = self._tries_tls(at)
         try:
-            view = await self._look(at, by_tls=True) if self._tries_tls(at) else None
+            view = await self._look(at, by_tls=True) if tried else None
         except TimeoutError:
             if at.required:  # who has no certificate says no at once
                 return None
@@ -64,7 +67,7 @@ class Peers:
             return None
         if view is None or (at.required and view.state != STARTING):
             return None
-        if at.trust:
+        if tried:
             if len(self._plain) >= ADDRESSES_MAX:
                 self._plain.clear()
             self._plain[at.ip] = time.monotonic()
@@ -99,7 +102,7 @@ class Peers:
             if self._tries_tls(at):
                 try:
                     await self._post(at, path, token, body, by_tls=True)
-                except (aiohttp.ClientConnectorError, ssl.SSLError):  # nothing was sent
+                except NOT_SENT:
                     if at.required:
                         raise
                 else:
@@ -115,7 +118,7 @@ class Peers:
             **self._where(at, path, by_tls=by_tls),
             json=body,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=POST_S),
+            timeout=aiohttp.ClientTimeout(total=POST_S, sock_connect=LOOK_S),
         ) as answer:
             if answer.status >= 300:
                 said = (await answer.read()).decode(errors="replace")[:300]

@@ -45,7 +45,7 @@ PHASES: dict[str, Phase] = {
     "Unknown": Phase(
         60,
         "pods are ready, but the operator cannot reach port 8600 (8602, if tls.enabled): look at "
-        "network policies",
+        "network policies; a ring whose certificates were all deleted has to sleep and wake",
     ),
     "Foreign": Phase(0, ""),
     "Hibernated": Phase(float("inf"), ""),

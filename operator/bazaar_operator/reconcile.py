@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -153,7 +153,7 @@ class Reconciler:
         ]
         name = (bazaar.namespace, bazaar.name)
         written = await self.api.patch(labels.KIND, *name, steps, sub="status")
-        self.dropped = tuple(sorted(told.keys() - (written.get("status") or {}).keys()))
+        self.dropped = tuple(_dropped(told, written.get("status") or {}))
 
     async def _act(self, seen: Observation, status: Status) -> Pass:
         """Act on what was durable before; what was latched just now is for the next pass."""
@@ -181,6 +181,15 @@ class Reconciler:
         """Ask the peers alone, without the API server: is the ring still as it was seen?"""
         views = await look_at(self.peers, list(pods))
         return [_gist(pod.peer) for pod in pods] != [_gist(view) for view in views]
+
+
+def _dropped(told: Object, kept: Object) -> Iterator[str]:
+    """Yield the fields that an older definition does not know."""
+    for name, value in sorted(told.items()):
+        if name not in kept:
+            yield name
+        elif isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in _dropped(value, kept[name]))
 
 
 def _latches(status: Status) -> tuple[object, ...]:

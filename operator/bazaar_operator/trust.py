@@ -67,6 +67,8 @@ class Trust(Struct, frozen=True, kw_only=True):
     """By the name of the pod: that is how a pod finds its own."""
     files: dict[str, str] = {}
     """What all pods see: mode, whom to trust, and everybody's certificate."""
+    known: str = ""
+    """Certificates in the ring's own NAME-ca, whatever the other Secrets hold."""
     foreign: str = ""
     """A Secret that has the name of one of these, and does not belong to this Bazaar."""
 
@@ -79,7 +81,7 @@ def status_of(seen: Observation) -> TlsStatus:
         return TlsStatus()
     if trust is None or trust.authority is None:
         return msgspec.structs.replace(found, mode=mode, token=token)
-    issued = [text for name, text in trust.files.items() if name.endswith(".crt") and text]
+    issued = [trust.files.get(file_of(peer), "") for peer in range(PEERS_MAX)]
     until = min((certificates.ends_at(text) for text in issued), default=0.0)
     return TlsStatus(
         mode=mode,
@@ -131,8 +133,8 @@ def next_step(seen: Observation) -> Step:
     if found is None:
         return "make"
     if found.next.certificate:
-        ended = certificates.ends_at(found.signer.certificate) < seen.now
-        return "promote" if ended or _all_say(seen, "trust") else ""
+        over = certificates.ends_at(found.signer.certificate) < seen.now or _is_bare(trust)
+        return "promote" if over or _all_say(seen, "trust") else ""
     if found.old:
         issued = not _not_good(bazaar, seen.now, trust)
         return "retire" if issued and _all_say(seen, "certificate") else ""
@@ -146,9 +148,17 @@ def next_step(seen: Observation) -> Step:
 
 
 def trusted(trust: Trust) -> str:
-    """Return whom the ring trusts, PEM."""
+    """Return whom the ring trusts, PEM; peers that run may not have come to it yet."""
     found = trust.authority
-    return found.bundle if found else certificates.normal(trust.files.get(TRUST_FILE, ""))
+    bundle = found.bundle if found else certificates.normal(trust.files.get(TRUST_FILE, ""))
+    return bundle + trust.known
+
+
+def _is_bare(trust: Trust) -> bool:
+    """Whether peers lack certificates, and nobody can sign any: they cannot come to anything."""
+    found = trust.authority
+    lacking = any(not trust.files.get(file_of(peer)) for peer in range(PEERS_MAX))
+    return found is not None and not found.signer.key and lacking
 
 
 def lagging(trust: Trust, pods: Iterable[Pod]) -> list[Pod]:
@@ -212,7 +222,8 @@ def stepped(seen: Observation) -> Authority:
     trusted = certificates.normal(seen.trust.files.get(TRUST_FILE, ""))
     asked = seen.bazaar.annotations.get(labels.ROTATE, "")
     if found is None and trusted:  # the Secret is lost: what is trusted now ends by a rotation
-        return Authority(signer=Pair(trusted), next=_made(seen), asked=asked)
+        old = _displaced(seen.trust, trusted)
+        return Authority(signer=Pair(trusted), next=_made(seen), old=old, asked=asked)
     if found is None:
         return Authority(signer=_made(seen), asked=asked)
     change = msgspec.structs.replace
@@ -220,11 +231,19 @@ def stepped(seen: Observation) -> Authority:
         case "begin":
             return change(found, next=_made(seen), asked=asked)
         case "promote":
-            return change(found, signer=found.next, next=Pair(""), old=found.signer.certificate)
+            old = found.signer.certificate + found.old
+            return change(found, signer=found.next, next=Pair(""), old=old)
         case "retire":
             return change(found, old="")
         case "make" | "":
             return found
+
+
+def _displaced(trust: Trust, trusted: str) -> str:
+    """Return who issued what peers show, if it is not said any more that it is to be trusted."""
+    shown = [trust.files.get(file_of(peer), "") for peer in range(PEERS_MAX)]
+    found = certificates.issuers(trust.known, shown)
+    return "" if found in trusted else found
 
 
 def keys_for(bazaar: Bazaar, found: dict[str, str]) -> dict[str, str]:

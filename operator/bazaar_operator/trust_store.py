@@ -36,13 +36,15 @@ async def trust_of(api: Api, bazaar: Bazaar) -> Trust | None:
         api.get("Secret", space, labels.certificates_secret(name)),
     )
     found, known = _texts(keys), _texts(files)
+    authorities = _certificates(_texts(ca)) if ca is not None and _is_own(ca, bazaar) else ""
     for secret in (ca, keys, files):
         if secret is not None and not _is_own(secret, bazaar):
-            # Whoever it belongs to, pods mount it: that is whom they trust.
+            # Whoever it belongs to, pods mount it: that is whom they trust, or will.
             trusts = {trust.TRUST_FILE: known.get(trust.TRUST_FILE, "")}
-            return Trust(foreign=secret["metadata"]["name"], files=trusts)
+            return Trust(foreign=secret["metadata"]["name"], files=trusts, known=authorities)
     return Trust(
         authority=_authority(_texts(ca), normal(known.get(trust.TRUST_FILE, ""))),
+        known=authorities,
         version=ca["metadata"]["resourceVersion"] if ca else "",
         keys={pod: found[pod] for pod in trust.pods(bazaar) if is_key(found.get(pod, ""))},
         files={name: known[name] for name in trust.FILES if name in known},
@@ -85,6 +87,10 @@ async def _swap(api: Api, bazaar: Bazaar, version: str, authority: Authority) ->
         {"op": "add", "path": "/data", "value": made["data"]},
     ]
     await api.patch("Secret", bazaar.namespace, name, steps)
+
+
+def _certificates(told: dict[str, str]) -> str:
+    return "".join(normal(told.get(name, "")) for name in (f"{SIGNER}.crt", f"{NEXT}.crt", OLD))
 
 
 def _told(found: Authority) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from collections import Counter
 
 from bazaar_operator import labels
 from bazaar_operator.trust import TRUST_FILE, file_of
@@ -20,7 +21,9 @@ REFRESH_TICKS = 8
 class PodSecrets:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ticks = itertools.count(1)
+        self._ticks = Counter[str]()
+        self.frozen = False
+        """Kubelets look at nothing for now."""
 
     def given_to(self, pod: Object) -> Tls | None:
         """What a container finds that starts now; None: it has no such volumes."""
@@ -39,7 +42,11 @@ class PodSecrets:
 
     def refresh(self, pod: Object, tls: Tls) -> None:
         """Take what lies there now, if it goes with the key: all of it, or nothing."""
-        if tls.nudged == _nudge(pod) and next(self._ticks) % REFRESH_TICKS:
+        name = pod["metadata"]["name"]
+        self._ticks[name] += 1
+        # Each node has its own moment.
+        late = (self._ticks[name] + 3 * int(name.rpartition("-")[2])) % REFRESH_TICKS
+        if self.frozen or (tls.nudged == _nudge(pod) and late):
             return
         files = self._texts(pod["metadata"]["labels"][labels.BAZAAR] + "-certificates")
         mine = files[file_of(int(pod["metadata"]["name"].rpartition("-")[2]))]

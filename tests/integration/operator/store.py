@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jsonpatch
@@ -115,7 +115,7 @@ class Store:
         if key.plural in WITH_STATUS:
             base = old if sub == "status" else new
             other = new if sub == "status" else old
-            status = {k: v for k, v in other.get("status", {}).items() if k not in self.dropped}
+            status = _kept(other.get("status", {}), self.dropped)
             new = {**base, "metadata": {**base["metadata"]}, "status": status}
         if new != old:
             self._put("MODIFIED", key, old, new)
@@ -191,6 +191,15 @@ class Store:
                 return self.delete(key, ((body or {}).get("preconditions") or {}).get("uid", ""))
             case _:
                 raise Refused(405, f"{method} {path}")
+
+
+def _kept(told: Object, dropped: Iterable[str], within: str = "") -> Object:
+    """Leave out what a definition does not know: `field`, or `field.field`."""
+    return {
+        name: _kept(value, dropped, f"{name}.") if isinstance(value, dict) else value
+        for name, value in told.items()
+        if within + name not in dropped
+    }
 
 
 def parts_of(path: str) -> tuple[str, str, str, str]:

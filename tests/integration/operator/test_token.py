@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
+import base64
 from functools import partialmethod
 from typing import Any
 
 import pytest
 
 from bazaar_operator import labels, trust
-from bazaar_operator.trust import TRUST_FILE
-from bazaar_operator.trust_modes import TOKEN_FILE, mode_of
-from bazaar_operator.views import REQUIRED
+from bazaar_operator.trust_modes import mode_of
 from tests.integration.operator.pod_secrets import REFRESH_TICKS
 from tests.integration.operator.store import Key
 from tests.integration.operator.test_scale import running
-from tests.integration.operator.test_tls import DAY_S, OFF, ON, lose, rotate, secret
+from tests.integration.operator.test_tls import DAY_S, OFF, ON, foreign_pair, lose, secret, uids
 from tests.integration.operator.world import (
     FORMER,
     IMAGE,
@@ -165,12 +164,14 @@ async def test_secret_that_belongs_to_somebody_else_still_says_whom_pods_trust(n
     world, operator = await running(3, tls=ON)
     key = Key("secrets", SPACE, f"{NAME}-{name}")
     world.store.objects[key]["metadata"]["ownerReferences"] = []
+    before = secret(world, name)
 
     world.wish(peers=4)
     await operator.go_on(60)
 
     world.check()
     assert world.ring.voters == {0, 1, 2, 3}
+    assert secret(world, name) == before, "it is not ours"
     assert await asked(operator) == {True}
 
 
@@ -181,6 +182,7 @@ async def test_token_is_kept_while_nobody_knows_whom_the_ring_trusts() -> None:
     for name in ("ca", "certificates"):
         lose(world, name)
 
+    await operator.go_on(2 * REFRESH_TICKS)
     await operator.settle()
 
     assert not [wrong for wrong in world.wrongs if "token" in wrong]
@@ -202,22 +204,99 @@ async def test_authority_that_ended_is_replaced_though_nobody_can_be_asked_by_it
     assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
 
 
-async def test_operator_of_a_former_release_gives_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not write the file, and peers take the token in clear as before."""
-    world, _ = await running(3, tls=ON)
-    with monkeypatch.context() as former:
-        former.setattr(trust, "token_mode_of", lambda _seen: "")
-        former.setattr(trust, "_modes", lambda bazaar: {"mode": bazaar.status.tls.mode})
-        rotate(world)  # so that it writes the Secret
-        await Operator(world).settle()
-        await Operator(world).go_on(REFRESH_TICKS)
-        assert TOKEN_FILE not in secret(world, "certificates")
-        assert TRUST_FILE in secret(world, "certificates")
-        assert token_modes(world) == {""}
+async def test_ring_whose_certificates_were_all_deleted_sleeps_and_wakes() -> None:
+    """Nobody trusts anybody: peers that run cannot use what is made anew for other keys."""
+    world, operator = await running(3, tls=ON)
+    for name in ("ca", "keys", "certificates"):
+        lose(world, name)
+    await operator.go_on(60)
+    await Operator(world, ahead_s=300.0).once()
+    assert world.status["phase"] == "Unknown"
+    assert "has to sleep and wake" in str(world.status["conditions"])
 
-    await Operator(world).settle()
-    await Operator(world).go_on(REFRESH_TICKS)
-    assert token_modes(world) == {REQUIRED}
+    for wish in (True, False):
+        world.wish(hibernated=wish)
+        await operator.settle()
+
+    assert (world.status["phase"], world.status["tls"]["token"]) == ("Running", "Required")
+    assert world.ring.voters == {0, 1, 2}
+
+
+def put(world: World, name: str, **files: str) -> None:
+    """Let somebody write into a Secret of the ring."""
+    data = {file: base64.b64encode(text.encode()).decode() for file, text in files.items()}
+    world.store.merge(Key("secrets", SPACE, f"{NAME}-{name}"), {"data": data})
+
+
+async def test_foreign_secret_of_another_content_does_not_hide_whom_running_peers_trust() -> None:
+    world, operator = await running(3, tls=ON)
+    key = Key("secrets", SPACE, f"{NAME}-certificates")
+    world.secrets.frozen = True
+    world.store.objects[key]["metadata"]["ownerReferences"] = []
+    put(world, "certificates", **{"ca.crt": foreign_pair().certificate})
+    before = secret(world, "certificates")
+
+    world.wish(peers=2)
+    await operator.go_on(40)
+
+    assert not [wrong for wrong in world.wrongs if "token" in wrong]
+    assert world.ring.voters == {0, 1}
+    assert secret(world, "certificates") == before, "it is not ours"
+
+
+async def test_trust_that_somebody_put_there_is_replaced_step_by_step() -> None:
+    """And what peers show is trusted on until they have others."""
+    world, operator = await running(3, tls=ON)
+    pods = uids(world)
+    put(world, "certificates", **{"ca.crt": foreign_pair().certificate})
+
+    await operator.settle()
+
+    world.check()
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert uids(world) == pods
+    assert foreign_pair().certificate not in secret(world, "certificates").values()
+
+
+async def test_authority_without_a_key_whose_certificates_are_gone_is_followed_at_once() -> None:
+    """It could sign none, and who has none never says that it trusts the next one."""
+    world, operator = await running(3, tls=ON)
+    lose(world, "ca")
+    while world.status["tls"]["step"] != "Trusting":
+        await operator.once()
+    lose(world, "certificates")
+
+    await operator.settle()
+
+    assert (world.status["phase"], world.status["tls"]["step"]) == ("Running", "Stable")
+    assert all(secret(world, "certificates").values())
+    world.crash(1)
+    await operator.settle()
+    assert world.ring.voters == {0, 1, 2}
+
+
+async def test_definition_that_does_not_know_it_is_told_of_and_makes_no_haste() -> None:
+    world, operator = await running(3)
+    world.store.dropped = ("tls.token",)
+    world.wish(tls=ON)
+
+    await operator.settle()
+
+    done = await operator.once()
+    assert done is not None
+    assert done.again_s > 1
+    assert "tls.token" in str(world.status["conditions"])
+    assert token_modes(world) == {"Offered"}
+
+
+async def test_ring_that_sleeps_with_an_older_image_does_not_require_it() -> None:
+    world = await of_a_former_release(updatePolicy="Supervised")
+    for wish in (True, False):
+        world.wish(hibernated=wish)
+        await Operator(world).settle()
+        assert world.status["tls"].get("token", "") == ""
+
+    assert upgraded(world) == ("Running", "", {FORMER})
 
 
 async def test_who_requires_it_before_all_can_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

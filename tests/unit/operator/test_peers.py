@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -165,6 +167,22 @@ async def test_who_speaks_plainly_is_not_made_to_wait_for_tls_each_time(
         monkeypatch.setattr(operator_peers, "AGAIN_S", 0.0)
         await peers.look(peer.at(OFFERED))
         assert tried[4:] == [True, False]
+
+
+async def test_tls_is_tried_again_however_often_it_is_looked(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator looks each two seconds, and a pod's https may come later than its http."""
+    monkeypatch.setattr(operator_peers, "AGAIN_S", 0.5)
+    async with peer.serving("http", "https") as peers:
+        peers._plain[f"{NET}.1"] = time.monotonic()  # it was not there a moment ago
+        for _ in range(20):
+            view = await peers.look(peer.at(OFFERED))
+            assert view is not None
+            if view.verified:
+                return
+            await asyncio.sleep(0.05)
+    pytest.fail("it is never tried again")
 
 
 @pytest.mark.parametrize("trust", ["rubbish", ""])

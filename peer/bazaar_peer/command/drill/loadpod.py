@@ -47,7 +47,7 @@ class LoadPod:
         Raises:
             DrillError: it does not start, the ring cannot be audited, or nobody takes an order.
         """
-        self.by_tls = await takes_token_by_tls(self._kube, self._options)
+        self.by_tls = await takes_token_by_tls(self._kube, self._options, peer)
         made = pod.manifest(self.name, self._options, peer, seconds, by_tls=self.by_tls)
         self._made = True  # it may have been, whatever the answer
         await self._kube.call("post", self._space, made)
@@ -185,8 +185,10 @@ class LoadPod:
                 return
 
 
-async def takes_token_by_tls(kube: Kube, options: Options) -> bool:
-    """Tell whether a ring takes its token by TLS alone, as its Bazaar says.
+async def takes_token_by_tls(kube: Kube, options: Options, peer: Object) -> bool:
+    """Tell whether a ring is to be shown its token by TLS, as its Bazaar says.
+
+    Who may not see that, but may delete pods, sees whether this one has certificates.
 
     Raises:
         KubeError: that is not known.
@@ -194,7 +196,9 @@ async def takes_token_by_tls(kube: Kube, options: Options) -> bool:
     try:
         found = await kube.bazaar(options.namespace, options.name)
     except KubeError as error:
-        if error.status in {FORBIDDEN, NOT_FOUND}:  # one who may delete pods may see no Bazaar
+        if error.status == FORBIDDEN:
+            return pod.has_certificates(peer)
+        if error.status == NOT_FOUND:
             return False
         raise
     return bool((found.get("status") or {}).get("tls", {}).get("token") == "Required")

@@ -54,6 +54,12 @@ exec sleep infinity
 """
 
 
+def has_certificates(peer: dict[str, Any]) -> bool:
+    """Tell whether a pod of a ring was given any."""
+    given = peer["spec"]["containers"][0].get("env") or []
+    return any(each["name"] == "BAZAAR_CERTIFICATES" for each in given)
+
+
 def url_of(host: str, *, by_tls: bool = False) -> str:
     return f"https://{host}:8602" if by_tls else f"http://{host}:8600"
 

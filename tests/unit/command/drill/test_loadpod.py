@@ -117,19 +117,24 @@ class Resource:
         ({"status": {"tls": {"mode": "Required"}}}, False),
         ({"status": {"tls": {}}}, False),
         ({}, False),
-        (403, False),
+        (403, True),
         (404, False),
     ],
 )
 async def test_how_a_ring_takes_its_token_stands_in_its_bazaar(
     answer: dict[str, Any] | int, *, by_tls: bool
 ) -> None:
-    assert await takes_token_by_tls(cast("Kube", Resource(answer)), OPTIONS) is by_tls
+    """Who may not see it sees that the pod has certificates."""
+    kube, env = cast("Kube", Resource(answer)), [{"name": "BAZAAR_CERTIFICATES", "value": "/c"}]
+    certified = {"spec": {"containers": [{"image": "bazaar:1", "env": env}]}}
+
+    assert await takes_token_by_tls(kube, OPTIONS, certified) is by_tls
+    assert not (answer == 403 and await takes_token_by_tls(kube, OPTIONS, PEER))
 
 
 async def test_how_a_ring_takes_its_token_is_not_guessed() -> None:
     with pytest.raises(KubeError):
-        await takes_token_by_tls(cast("Kube", Resource(500)), OPTIONS)
+        await takes_token_by_tls(cast("Kube", Resource(500)), OPTIONS, PEER)
 
 
 async def test_load_ends_by_itself_when_nobody_asks_for_it_any_more(
