@@ -103,8 +103,11 @@ def drill_twice(cluster: Cluster, ring: Ring, report: Path, *kind: object) -> di
 def test_ring_that_lets_itself_be_drilled_notices_and_goes_on(
     cluster: Cluster, make_ring: MakeRing, tmp_path: Path, kind: str, noted: str
 ) -> None:
-    """The peer does it to itself, for nothing in its pod could; its record has it."""
-    ring = make_ring(peers=3, drills=True)
+    """The peer does it to itself, for nothing in its pod could; its record has it.
+
+    It is asked with the ring's token: in a ring that takes that by TLS alone, by TLS.
+    """
+    ring = make_ring(peers=3, drills=True, tls={"enabled": kind == "cut"})
     report = tmp_path / "report"
 
     drill = drill_twice(cluster, ring, report, kind, "--seconds", 2)

@@ -105,6 +105,24 @@ def test_only_peers_with_a_certificate_get_in_and_each_sees_its_own_key(
     assert found == ["/etc/bazaar-key.pem"]
 
 
+def test_lost_volume_and_new_peers_find_their_ring_by_tls(make_ring: MakeRing) -> None:
+    """They show the token, to whoever answers at the Service and shows a certificate."""
+    ring = make_ring(peers=3, tls=ON)
+    trader = ring.wait_settled()
+    lost = next(peer for peer in range(3) if peer != trader["ordinal"])
+    ring.kubectl("delete", "pvc", f"data-{ring.name}-{lost}", "--wait=false")
+    ring.kubectl("delete", "pod", f"{ring.name}-{lost}")
+
+    def anew() -> bool:
+        told = ring.peer(lost) or {}
+        return told.get("incarnation", -1) > 0 and bool(told.get("voter"))
+
+    until(anew, ring.told, 180)
+    ring.wish(peers=4)
+    ring.wait_size(4)
+    assert has(ring, mode="Required", token="Required", step="Stable")
+
+
 def test_tls_is_switched_on_and_off_under_load(make_ring: MakeRing, figures: Figures) -> None:
     ring = make_ring(peers=3)
     assert knock(ring, (20, None)) == [1]  # so it is the ring that shuts its door below
