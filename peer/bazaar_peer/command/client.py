@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -61,13 +62,18 @@ def _why(problem: Any, status: int) -> str:
     return f"{field}: {detail}" if field and field not in detail else detail
 
 
+def url_of(row: Mapping[str, Any], asked: str) -> str:
+    """Return where a member is asked: by TLS, if the one that named it was and it can be."""
+    return str(row.get("https") or row["url"] if asked.startswith("https:") else row["url"])
+
+
 async def ring(url: str) -> dict[str, Any]:
     """Ask the ring of one peer, then every member for what it says of itself."""
     first = await call("GET", url, "/v1/ring")
 
     async def one(peer: dict[str, Any]) -> dict[str, Any]:
         try:
-            answer = await asyncio.wait_for(call("GET", peer["url"], "/v1/ring"), 2.0)
+            answer = await asyncio.wait_for(call("GET", url_of(peer, url), "/v1/ring"), 2.0)
         except (CallError, TimeoutError):
             return {**peer, "suspected": True}
         own = [found for found in answer["peers"] if found["id"] == peer["id"] and "pid" in found]

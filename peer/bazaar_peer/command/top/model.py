@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bazaar_peer.command.client import url_of
 from bazaar_peer.command.top.charts import Sample
 from bazaar_peer.command.top.latency import NOTHING, Counts, Latency, between
 from bazaar_peer.command.top.reigns import Reigns
@@ -54,8 +55,8 @@ class Model:
             self.ring = dict(view)
             self.reigns.traded(now, int(view["trader"]), int(view["epoch"]))
         for row in view["peers"]:
-            if row["url"] not in self.urls:
-                self.urls.append(row["url"])
+            if (other := url_of(row, url)) not in self.urls:
+                self.urls.append(other)
         self.urls.remove(url)
         self.urls.insert(0, url)
         self.problem = ""

@@ -123,6 +123,19 @@ def test_newest_view_wins_and_every_peer_tells_its_own_row() -> None:
     assert model.urls == [B, A], "who answered last is asked first"
 
 
+def test_who_began_by_tls_goes_on_by_it() -> None:
+    """Where the others can be asked so: an Ingress may end it before the first one."""
+    found = []
+    for asked in ("https://shop-client:8602", A):
+        told = view(0)
+        told["peers"][1] |= {"https": "https://shop-1.shop-peers:8602"}
+        model = Model([asked])
+        model.answered(1.0, asked, told)
+        found.append(model.urls)
+
+    assert found == [["https://shop-client:8602", A, "https://shop-1.shop-peers:8602"], [A, B]]
+
+
 def test_peer_that_died_is_asked_last_and_shown_as_silent() -> None:
     model = Model([A])
     for peer, url in ((1, B), (0, A)):
