@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from unittest import mock
 from cryptography import x509
 
 from bazaar_operator import certificates
+from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 from bench.rig import until
 
@@ -84,18 +86,8 @@ class Pods:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Return status and JSON of an answer; 0 if there is none."""
-        headers = {
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {token}",
-            **(headers or {}),
-        }
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url(pod)}{path}", data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+            return answer_of(f"{self.url(pod)}{path}", body, token, headers)
         except OSError:
             return 0, {}
 
@@ -135,6 +127,28 @@ class Pods:
             process.wait()
 
 
+def answer_of(
+    url: str,
+    body: object = None,
+    token: str = TOKEN,
+    headers: dict[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Return status and JSON of an answer; raises OSError if there is none."""
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {token}",
+        **(headers or {}),
+    }
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
 class Folder:
     """What an operator gives the pods of a ring that speaks TLS; a pod here is its address."""
 
@@ -155,6 +169,14 @@ class Folder:
         with mock.patch.object(x509, "DNSName", lambda name: x509.IPAddress(ip_address(name))):
             text = certificates.issue(self.ca, self.keys[peer], f"peer {peer}", names, time.time())
         (self.path / f"peer-{peer}.crt").write_text(text)
+
+    def certificates(self, peer: int) -> Certificates:
+        """Return what a peer reads there."""
+        found = Certificates(
+            self.path, self.path / f"key-{peer}", peer, lambda other: f"{self.net}.{other}"
+        )
+        assert found.look(), found.why
+        return found
 
     def settings(self, peer: int) -> dict[str, Any]:
         return {"certificates": str(self.path), "key": str(self.path / f"key-{peer}")}

@@ -22,11 +22,13 @@ from bazaar_operator.views import STARTING, PeerView
 LOOK_S = 1.0
 POST_S = 3.0
 AGAIN_S = 30.0
+"""Who spoke plainly is tried by TLS again after so long."""
 ADDRESSES_MAX = 1000
 RINGS_MAX = 256
 """Of so many rings it is kept in memory whom they trust."""
 
 NOT_SENT = aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError
+"""Errors of a connection that did not come about."""
 
 _view = msgspec.json.Decoder(PeerView)
 

@@ -219,11 +219,11 @@ def stepped(seen: Observation) -> Authority:
     """Return the authority after its next step."""
     assert seen.trust is not None
     found = seen.trust.authority
-    trusted = certificates.normal(seen.trust.files.get(TRUST_FILE, ""))
+    told = certificates.normal(seen.trust.files.get(TRUST_FILE, ""))
     asked = seen.bazaar.annotations.get(labels.ROTATE, "")
-    if found is None and trusted:  # the Secret is lost: what is trusted now ends by a rotation
-        old = _displaced(seen.trust, trusted)
-        return Authority(signer=Pair(trusted), next=_made(seen), old=old, asked=asked)
+    if found is None and told:  # the Secret is lost: what is trusted now ends by a rotation
+        old = _displaced(seen.trust, told)
+        return Authority(signer=Pair(told), next=_made(seen), old=old, asked=asked)
     if found is None:
         return Authority(signer=_made(seen), asked=asked)
     change = msgspec.structs.replace
@@ -239,11 +239,11 @@ def stepped(seen: Observation) -> Authority:
             return found
 
 
-def _displaced(trust: Trust, trusted: str) -> str:
+def _displaced(trust: Trust, told: str) -> str:
     """Return who issued what peers show, if it is not said any more that it is to be trusted."""
     shown = [trust.files.get(file_of(peer), "") for peer in range(PEERS_MAX)]
     found = certificates.issuers(trust.known, shown)
-    return "" if found in trusted else found
+    return "" if found in told else found
 
 
 def keys_for(bazaar: Bazaar, found: dict[str, str]) -> dict[str, str]:

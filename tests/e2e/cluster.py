@@ -20,6 +20,7 @@ KEEP = os.environ.get("E2E_KEEP", "") not in {"", "0"}
 """Use the cluster if it is there, and leave it: for work on the tests."""
 REPOSITORY, TAG = "bazaar", "e2e"
 IMAGE = f"{REPOSITORY}:{TAG}"
+GROUP, VERSION, PLURAL = "bazaar.dev", "v1alpha1", "bazaars"
 
 
 class Cluster:
@@ -53,6 +54,11 @@ class Cluster:
         done = attempt("kubectl", *words, stdin=stdin, env=self.env)
         assert done.returncode != 0, f"kubectl {' '.join(map(str, words))} was not refused"
         return done.stderr
+
+    def bazaar(self, namespace: str, name: str) -> dict[str, Any]:
+        found = self.custom.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
+        assert isinstance(found, dict)
+        return found
 
     def apply(self, *objects: dict[str, Any]) -> None:
         told = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from bazaar_operator import labels
 from bazaar_peer.command.drill.pod import url_of
 from tests.e2e.cluster import IMAGE, Cluster
 from tests.e2e.tools import attempt, until
@@ -68,10 +67,7 @@ class Load:
 
     def _place(self) -> str:
         """Return where the ring takes its token: by TLS alone, soon after it requires TLS."""
-        custom: Any = self.cluster.custom
-        found = custom.get_namespaced_custom_object(
-            labels.GROUP, labels.VERSION, self.namespace, labels.PLURAL, self.bazaar
-        )
+        found = self.cluster.bazaar(self.namespace, self.bazaar)
         if found["status"].get("tls", {}).get("mode") != "Required":
             return url_of(f"{self.bazaar}-client")
         secret = f"secret/{self.bazaar}-certificates"

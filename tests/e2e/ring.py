@@ -9,11 +9,10 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import GROUP, VERSION, Cluster
 from tests.e2e.nodes import Node
 from tests.e2e.tools import until
 
-GROUP, VERSION, PLURAL = "bazaar.dev", "v1alpha1", "bazaars"
 PRICELESS = 10**9
 """Nobody buys at such a price: the lot stays as it is."""
 LAG_MAX = 500
@@ -70,11 +69,7 @@ class Ring:
         return self.cluster.kubectl("-n", self.namespace, *words, stdin=stdin, seconds=seconds)
 
     def get(self) -> dict[str, Any]:
-        found = self.cluster.custom.get_namespaced_custom_object(
-            GROUP, VERSION, self.namespace, PLURAL, self.name
-        )
-        assert isinstance(found, dict)
-        return found
+        return self.cluster.bazaar(self.namespace, self.name)
 
     def status(self) -> dict[str, Any]:
         found = self.get().get("status", {})
@@ -90,6 +85,22 @@ class Ring:
         self.kubectl(
             "wait", what, f"bazaar/{self.name}", f"--timeout={seconds}s", seconds=seconds + 30
         )
+
+    def lose_volume(self, peer: int, life: int) -> None:
+        """Delete a peer's claim and pod, and wait until it votes in a later life than that."""
+        self.kubectl("delete", "pvc", f"data-{self.name}-{peer}", "--wait=false")
+        self.kubectl("delete", "pod", f"{self.name}-{peer}")
+
+        def anew() -> bool:
+            told = self.peer(peer) or {}
+            return told.get("incarnation", -1) > life and bool(told.get("voter"))
+
+        until(anew, self.told, 180)
+
+    def program(self, peer: int, text: str) -> str:
+        """Run a Python program in a peer's container; return what it printed."""
+        words = ("-c", "peer", "--", "python3", "-c", text)
+        return self.kubectl("exec", f"{self.name}-{peer}", *words)
 
     def pods(self) -> list[Any]:
         """Return the peers' pods, sorted by ordinal."""

@@ -48,8 +48,7 @@ def knock(ring: Ring, *knocks: tuple[int, str | None]) -> list[Any]:
     """Come to peer 0 from peer 1's pod, each time as another peer that shows a certificate."""
     host = f"{ring.name}-0.{ring.name}-peers"
     script = KNOCK.replace("{host}", host).replace("{knocks}", repr(list(knocks)))
-    told = ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", "python3", "-c", script)
-    found = json.loads(told)
+    found = json.loads(ring.program(1, script))
     assert isinstance(found, list)
     return found
 
@@ -68,9 +67,7 @@ except urllib.error.HTTPError as error:
 
 def ask(ring: Ring, url: str) -> int:
     """Ask from peer 1's pod for what takes the ring's token; return the status."""
-    script = ASK.replace("{url}", url)
-    told = ring.kubectl("exec", f"{ring.name}-1", "-c", "peer", "--", "python3", "-c", script)
-    return int(told)
+    return int(ring.program(1, ASK.replace("{url}", url)))
 
 
 def tls(ring: Ring) -> dict[str, Any]:
@@ -110,14 +107,8 @@ def test_lost_volume_and_new_peers_find_their_ring_by_tls(make_ring: MakeRing) -
     ring = make_ring(peers=3, tls=ON)
     trader = ring.wait_settled()
     lost = next(peer for peer in range(3) if peer != trader["ordinal"])
-    ring.kubectl("delete", "pvc", f"data-{ring.name}-{lost}", "--wait=false")
-    ring.kubectl("delete", "pod", f"{ring.name}-{lost}")
 
-    def anew() -> bool:
-        told = ring.peer(lost) or {}
-        return told.get("incarnation", -1) > 0 and bool(told.get("voter"))
-
-    until(anew, ring.told, 180)
+    ring.lose_volume(lost, life=0)
     ring.wish(peers=4)
     ring.wait_size(4)
     assert has(ring, mode="Required", token="Required", step="Stable")

@@ -22,14 +22,7 @@ def test_peer_that_lost_its_volume_is_admitted_anew(make_ring: MakeRing, figures
             lost = next(i for i in (1, 2) if i != trader["ordinal"])
             life = {m["id"]: m["incarnation"] for m in trader["members"]}[lost]
             with drills.one(settle_s=180):
-                ring.kubectl("delete", "pvc", f"data-shop-{lost}", "--wait=false")
-                ring.kubectl("delete", "pod", f"shop-{lost}")
-
-                def anew(peer: int = lost, before: int = life) -> bool:
-                    told = ring.peer(peer) or {}
-                    return told.get("incarnation", -1) > before and bool(told.get("voter"))
-
-                until(anew, ring.told, 180)
+                ring.lose_volume(lost, life)
     known = {str(member["id"]): member["volume"] for member in ring.wait_settled()["members"]}
     until(
         lambda: {k: v for k, v in known.items() if v}.items() <= ring.status()["volumes"].items(),

@@ -19,7 +19,6 @@ from bazaar_peer.command import (
     proofs,
     recording,
     reports,
-    serve,
     views,
     watching,
 )
@@ -105,10 +104,6 @@ def key_header(key: str | None, client_name: str | None) -> dict[str, str]:
 
 
 Key = Annotated[str | None, typer.Option(help="Idempotency key; a repeat is harmless.")]
-
-
-app.command(hidden=True)(serve.serve)
-app.command(hidden=True)(serve.selftest)
 
 
 @app.command(epilog="Examples:  bazaar scale 9 --data ./ring  ·  bazaar scale 3 --data ./ring")
@@ -286,6 +281,7 @@ def simulate(
 
 app.command(epilog=proofs.VERIFY_EXAMPLES)(proofs.verify)
 app.command(epilog=proofs.LOAD_EXAMPLES)(proofs.load)
+app.command(hidden=True)(proofs.selftest)
 app.command(epilog=watching.WATCH_EXAMPLES)(watching.watch)
 app.command(epilog=paging.PAGE_EXAMPLES)(paging.page)
 app.command(epilog=recording.RECORD_EXAMPLES)(recording.record)

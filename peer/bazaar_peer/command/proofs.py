@@ -112,3 +112,18 @@ def load(
         )
     if strict and tally.failed:
         raise typer.Exit(1)
+
+
+def selftest(
+    url: Annotated[str, typer.Option(help="The ring's Service for clients.")],
+    name: Annotated[str, typer.Option(help="The Bazaar; its pods are NAME-0, NAME-1, …")],
+    namespace: Annotated[str, typer.Option(help="Where its pods are.")],
+) -> None:
+    """Buy, delete the trader's pod, buy on, and see that everything was executed once."""
+    from bazaar_peer.command import selftest as testing  # noqa: PLC0415 - only this one needs it
+
+    try:
+        testing.run(url, name, namespace, typer.echo)
+    except testing.SelfTestError as wrong:
+        typer.echo(f"bazaar: the ring did not pass: {wrong}", err=True)
+        raise typer.Exit(1) from wrong

@@ -1,4 +1,4 @@
-"""What pods of a cluster run: a peer of a ring, and the drill of `helm test`."""
+"""What a pod of a ring runs, by __main__.py: `bazaar serve` needs nothing of app.py."""
 
 from __future__ import annotations
 
@@ -29,23 +29,12 @@ def serve(
     raise typer.Exit(process.main(found))
 
 
-def selftest(
-    url: Annotated[str, typer.Option(help="The ring's Service for clients.")],
-    name: Annotated[str, typer.Option(help="The Bazaar; its pods are NAME-0, NAME-1, …")],
-    namespace: Annotated[str, typer.Option(help="Where its pods are.")],
-) -> None:
-    """Buy, delete the trader's pod, buy on, and see that everything was executed once."""
-    from bazaar_peer.command import selftest as testing  # noqa: PLC0415 - only this one needs it
-
-    try:
-        testing.run(url, name, namespace, typer.echo)
-    except testing.SelfTestError as wrong:
-        typer.echo(f"bazaar: the ring did not pass: {wrong}", err=True)
-        raise typer.Exit(1) from wrong
-
-
 def main(program: str) -> None:
-    """Run `serve` without what the other commands need."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    """Run the command line of `serve` alone."""
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.command()(serve)
     app(sys.argv[2:], prog_name=f"{program} serve")

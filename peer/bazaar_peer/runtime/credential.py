@@ -24,11 +24,14 @@ SCHEME = "Bearer "
 
 def is_admin(request: web.Request) -> bool:
     """Tell whether the request shows the token, and shows it to nobody else."""
+    return _shows_token(request) and not _is_overheard(request)
+
+
+def _shows_token(request: web.Request) -> bool:
     token = request.app[TOKEN]
     shown = request.headers.get("Authorization", "")
-    return not token or (
-        not _is_overheard(request)
-        and hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), (SCHEME + token).encode())
+    return not token or hmac.compare_digest(
+        shown.encode("utf-8", "surrogateescape"), (SCHEME + token).encode()
     )
 
 
@@ -59,7 +62,7 @@ def authorize_admin(request: web.Request) -> None:
             "this ring requires TLS of who shows its token: ask by https at the port 8602, and"
             " replace the token, which others may have heard",
         )
-    if not is_admin(request):
+    if not _shows_token(request):
         raise Problem(
             401,
             "only who shows the ring's token may: send it as `Authorization: Bearer TOKEN`",

@@ -20,6 +20,7 @@ from bazaar_peer.runtime.entrance import Entrance
 log = logging.getLogger("bazaar.transport")
 
 COMING_MAX = 64
+"""Connections whose handshake is not done, at most."""
 DOUBT_S = 30.0
 """Who speaks plainly with somebody who should know TLS tries that again after so long."""
 

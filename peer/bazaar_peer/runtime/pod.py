@@ -25,6 +25,7 @@ GRACE_S = 20.0
 """With the linger less than the pod's 30 s."""
 PORT = 8600
 PEER_PORT_OFFSET = 1
+HTTPS_PORT = PORT + 2 * PEER_PORT_OFFSET
 PODS_NAME = re.compile(r"(?P<name>.+)-(?P<ordinal>[0-9]{1,3})")
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z")]
 RingId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]

@@ -13,13 +13,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 from bazaar_operator import certificates, labels, trust
 from tests.integration.operator.store import Key, Object
 from tests.integration.operator.test_faults import Blow, Killed
 from tests.integration.operator.test_faults import gist as plain_gist
 from tests.integration.operator.test_scale import running
+from tests.integration.operator.trusting import names
 from tests.integration.operator.world import NAME, SPACE, Operator, World
 
 DAY_S = 86_400.0
@@ -376,17 +376,11 @@ async def test_secret_that_somebody_spoilt_is_mended(name: str) -> None:
     assert left <= {"mine"}
 
 
-def certified(world: World, peer: int) -> set[str]:
-    text = base64.b64decode(secret(world, "certificates")[f"peer-{peer}.crt"])
-    found = x509.load_pem_x509_certificate(text).extensions
-    return set(
-        found.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-            x509.DNSName
-        )
-    )
+def certified(world: World, peer: int) -> frozenset[str]:
+    return names(base64.b64decode(secret(world, "certificates")[f"peer-{peer}.crt"]).decode())
 
 
-async def of_a_former_release(monkeypatch: pytest.MonkeyPatch) -> World:
+async def with_a_former_authority(monkeypatch: pytest.MonkeyPatch) -> World:
     """A ring whose authority may name peers, and not the Services that clients know."""
     with monkeypatch.context() as former:
         domains = labels.domains(NAME, SPACE)[:2]
@@ -399,7 +393,7 @@ async def of_a_former_release(monkeypatch: pytest.MonkeyPatch) -> World:
 async def test_authority_that_may_not_name_the_services_is_replaced_step_by_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = await of_a_former_release(monkeypatch)
+    world = await with_a_former_authority(monkeypatch)
     pods, changes = uids(world), len(world.ring.changes)
 
     await Operator(world).settle()
@@ -416,7 +410,7 @@ async def test_name_that_an_authority_may_not_give_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Planted bug: certificates are made anew for the Services at once, by the former authority."""
-    world = await of_a_former_release(monkeypatch)
+    world = await with_a_former_authority(monkeypatch)
     monkeypatch.setattr(trust, "names", lambda *_: labels.names_of(NAME, SPACE, 1))
 
     for _ in range(60):

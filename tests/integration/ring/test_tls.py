@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bazaar_operator import certificates
-from bench.pods import TOKEN, Folder, Pods
+from bench.pods import TOKEN, Folder, Pods, answer_of
 
 from .conftest import until
 from .test_pods import pods
@@ -29,15 +28,7 @@ __all__ = ["pods"]
 def https(folder: Folder, peer: int, path: str, body: object = None) -> tuple[int, Any]:
     """Ask as a client does that knows whom the ring trusts; return status and answer."""
     context = ssl.create_default_context(cadata=folder.ca.certificate)
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    url = f"https://{folder.net}.{peer}:8602{path}"
-    request = urllib.request.Request(url, data, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    return answer_of(f"https://{folder.net}.{peer}:8602{path}", body, context=context)
 
 
 def certificate_at(folder: Folder, peer: int) -> str:

@@ -14,7 +14,6 @@ from typing import cast
 import pytest
 
 from bazaar_peer.runtime import entrance
-from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.entrance import Entrance
 from bench.pods import Folder
 
@@ -33,9 +32,7 @@ class Place:
 
     def __init__(self, folder: Folder) -> None:
         self.trust = ssl.create_default_context(cadata=folder.ca.certificate)
-        files = Certificates(folder.path, folder.path / "key-1", 1, lambda _: HOST)
-        assert files.look(), files.why
-        self.context = files.for_clients
+        self.context = folder.certificates(1).for_clients
         self.refused: list[str] = []
         self.entrance = Entrance(
             Echo, lambda: self.context, coming_max=2, refused=self.refused.append

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from bazaar_peer.runtime import client_port, driver, entrance
-from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.credential import CERTIFICATES
 from bazaar_peer.runtime.driver import Driver
@@ -51,12 +50,10 @@ class Served:
 @pytest.fixture
 async def served(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[Served]:
     folder, nothing = Folder(tmp_path / "certificates", "127.0.0"), Nothing()
-    files = Certificates(folder.path, folder.path / "key-1", 1, lambda _: HOST)
-    assert files.look(), files.why
     core: Any = Core()
     running = Driver(core, nothing, nothing)
     app = make_app(running, core, ProcessSettings(me=0, peers=1, ring="stub", volume=""))
-    app[CERTIFICATES] = files
+    app[CERTIFICATES] = folder.certificates(1)
     port = ClientPort(app, running, HOST, 0, unused_tcp_port)
     await port.start()
     running.start()

@@ -17,7 +17,6 @@ from bazaar_operator import peers as operator_peers
 from bazaar_operator.observation import Address
 from bazaar_operator.peers import PeerError, Peers
 from bazaar_operator.views import OFFERED, REQUIRED
-from bazaar_peer.runtime.certificates import Certificates
 from bench.pods import Folder
 
 NET, TOKEN = "127.0.0", "the token"
@@ -45,9 +44,7 @@ class Peer:
         app.router.add_route("*", "/{anything:.*}", self._answer)
         runner = web.AppRunner(app)
         await runner.setup()
-        key = self.folder.path / f"key-{shows}"
-        files = Certificates(self.folder.path, key, shows, lambda peer: f"{NET}.{peer}")
-        assert files.look(), files.why
+        files = self.folder.certificates(shows)
         for scheme, port in zip(("http", "https"), self.ports, strict=True):
             if scheme in schemes:
                 context = files.for_clients if scheme == "https" else None
@@ -73,6 +70,19 @@ def _free() -> int:
 @pytest.fixture
 def peer(tmp_path: Path) -> Peer:
     return Peer(Folder(tmp_path / "certificates", NET))
+
+
+def noted(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each look from now on whether it is by TLS."""
+    tried: list[bool] = []
+    look = peers._look
+
+    async def note(at: Address, *, by_tls: bool) -> object:
+        tried.append(by_tls)
+        return await look(at, by_tls=by_tls)
+
+    monkeypatch.setattr(peers, "_look", note)
+    return tried
 
 
 async def order(peers: Peers, at: Address) -> None:
@@ -152,14 +162,7 @@ async def test_who_speaks_plainly_is_not_made_to_wait_for_tls_each_time(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with peer.serving("http") as peers:
-        tried: list[bool] = []
-        look = peers._look
-
-        async def note(at: Address, *, by_tls: bool) -> object:
-            tried.append(by_tls)
-            return await look(at, by_tls=by_tls)
-
-        monkeypatch.setattr(peers, "_look", note)
+        tried = noted(peers, monkeypatch)
         for _ in range(3):
             await peers.look(peer.at(OFFERED))
         assert tried == [True, False, False, False]
@@ -208,14 +211,8 @@ async def test_who_is_silent_is_waited_for_once_where_tls_is_required(
     for listener, port in zip(listeners, peer.ports, strict=True):
         listener.bind((f"{NET}.1", port))
         listener.listen()
-    peers, seen = Peers(*peer.ports), list[bool]()
-    look = peers._look
-
-    async def note(at: Address, *, by_tls: bool) -> object:
-        seen.append(by_tls)
-        return await look(at, by_tls=by_tls)
-
-    monkeypatch.setattr(peers, "_look", note)
+    peers = Peers(*peer.ports)
+    seen = noted(peers, monkeypatch)
     assert await peers.look(peer.at(mode)) is None
     assert seen == tried
     await peers.close()

@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import structs
 
 from bazaar_peer.runtime import joining
-from bazaar_peer.runtime.certificates import OFFERED, REQUIRED, Certificates
+from bazaar_peer.runtime.certificates import OFFERED, REQUIRED
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.waiting import Waiting
 from bench.pods import Folder
@@ -28,10 +28,7 @@ NET = "127.0.0"
 
 def asks(folder: Folder, mode: str, settings: ProcessSettings) -> joining._Asks:
     (folder.path / "token-mode").write_text(mode)
-    own = folder.settings(0)
-    certificates = Certificates(Path(own["certificates"]), Path(own["key"]), 0, settings.host_of)
-    assert certificates.look(), certificates.why
-    waiting = Waiting(settings, certificates=certificates)
+    waiting = Waiting(settings, certificates=folder.certificates(0))
     return joining._Asks(settings, waiting, "the-volume", joining.NOTHING)
 
 
@@ -67,10 +64,7 @@ async def test_token_goes_by_tls(
     mode: str, folder: Folder, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     settings = pod(tmp_path, port=unused_tcp_port)
-    key = folder.path / "key-1"
-    serving = Certificates(folder.path, key, 1, settings.host_of)
-    assert serving.look(), serving.why
-    async with peer_1(settings, serving.for_clients) as shown:
+    async with peer_1(settings, folder.certificates(1).for_clients) as shown:
         await asyncio.wait_for(asks(folder, mode, settings).run(), 10)
 
     assert shown == ["https Bearer sixteen characters"]

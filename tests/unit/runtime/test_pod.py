@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bazaar_operator.labels import client_service
-from bazaar_peer.runtime.pod import PodError, pod_settings
+from bazaar_operator import labels
+from bazaar_peer.runtime.pod import HTTPS_PORT, PORT, PodError, pod_settings
 
 RING = {"ring": "r-1", "name": "shop", "peers": 3, "domain": "shop-peers.market.svc"}
 TOKEN = "0123456789abcdef"
@@ -43,7 +43,14 @@ def test_pod_is_the_peer_of_its_ordinal(folder: Path) -> None:
 
 def test_service_is_the_one_that_the_operator_makes(folder: Path) -> None:
     """A lost volume looks for its ring there (joining.py)."""
-    assert settings(folder).service == client_service("shop")
+    assert settings(folder).service == labels.client_service("shop")
+
+
+def test_ports_are_those_that_the_operator_knows(folder: Path) -> None:
+    found = settings(folder)
+    ports = found.client_port, found.peer_port, found.https_port
+    assert ports == (labels.CLIENT_PORT, labels.PEER_PORT, labels.HTTPS_PORT)
+    assert (PORT, HTTPS_PORT) == (found.client_port, found.https_port)
 
 
 def test_record_is_kept_unless_it_is_switched_off(folder: Path) -> None:

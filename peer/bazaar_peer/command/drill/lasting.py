@@ -38,7 +38,8 @@ async def check(kube: Kube, options: Options) -> None:
         DrillError: it does not; the text says how it would.
     """
     space, name = options.namespace, options.name
-    if not (await kube.bazaar(space, name)).get("spec", {}).get("drills"):
+    spec = (await kube.bazaar(space, name)).get("spec") or {}
+    if not spec.get("drills"):
         raise DrillError(NOT_LET.format(target=f"{space}/{name}", name=name, namespace=space))
 
 

@@ -16,6 +16,8 @@ from bazaar_peer.command.drill.loading import BEGIN_S, END_S, taken
 from bazaar_peer.command.drill.place import Audit, Loaded
 from bazaar_peer.command.drill.plan import DrillError, Options
 from bazaar_peer.command.orders import read_orders
+from bazaar_peer.command.pods import FORBIDDEN, NOT_FOUND
+from bazaar_peer.runtime.certificates import REQUIRED
 
 LOOK_S = 0.5
 START_S = 180.0
@@ -24,7 +26,6 @@ AUDIT_S = 900.0
 ASK_S = 10.0
 CLOCK_TRIES = 3
 DELETE_TRIES = 5
-FORBIDDEN, NOT_FOUND = 403, 404
 NEVER = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}
 """Why a container waits that will never start."""
 
@@ -173,7 +174,7 @@ class LoadPod:
             try:
                 await self._kube.call("delete", path, {"gracePeriodSeconds": 1})
             except KubeError as error:
-                if error.status == 404:
+                if error.status == NOT_FOUND:
                     return
                 if not left:
                     raise DrillError(
@@ -201,7 +202,8 @@ async def takes_token_by_tls(kube: Kube, options: Options, peer: Object) -> bool
         if error.status == NOT_FOUND:
             return False
         raise
-    return bool((found.get("status") or {}).get("tls", {}).get("token") == "Required")
+    told = (found.get("status") or {}).get("tls") or {}
+    return bool(told.get("token") == REQUIRED)
 
 
 def audit_of(done: Ran) -> Audit:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bazaar_peer.command.drill import loading
 from bazaar_peer.command.drill.plan import Options
+from bazaar_peer.runtime.pod import HTTPS_PORT, PORT
 
 TOKEN = "/etc/bazaar-admin/token"  # noqa: S105 - a file
 EXTRA_S = 1800
@@ -61,7 +62,7 @@ def has_certificates(peer: dict[str, Any]) -> bool:
 
 
 def url_of(host: str, *, by_tls: bool = False) -> str:
-    return f"https://{host}:8602" if by_tls else f"http://{host}:8600"
+    return f"https://{host}:{HTTPS_PORT}" if by_tls else f"http://{host}:{PORT}"
 
 
 def audit(bazaar: str, *, by_tls: bool) -> str:
