@@ -13,6 +13,11 @@ TIMEOUT_S = 70.0
 """A little more than the longest deadline a peer accepts."""
 HINT = "is a ring running there? `bazaar up` starts one, --url names another peer"
 
+TRUST_HINT = (
+    "SSL_CERT_FILE names the file of whom to trust: in a cluster ca.crt of the Secret "
+    "NAME-certificates"
+)
+
 
 class CallError(Exception):
     """No answer, or one that says no; the text is for a person."""
@@ -44,22 +49,29 @@ async def call(
         ):
             found = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        why = str(error) or type(error).__name__
-        raise CallError(f"no answer from {url}: {why} ({HINT})") from error
+        raise CallError(f"no answer from {url}: {no_answer(error, HINT)}") from error
     if response.status >= 400:
-        raise CallError(_why(found, response.status), response.status)
+        raise CallError(why_refused(found, response.status), response.status)
     if not isinstance(found, dict):
         raise CallError(f"{url} answers, but not as a peer does ({HINT})")
     return found
 
 
-def _why(problem: Any, status: int) -> str:
+def why_refused(problem: Any, status: int) -> str:
     """Return a problem in words, with the field that is wrong."""
     if not isinstance(problem, dict):
         return f"status {status}"
     detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
     field = str(problem.get("field") or "")
     return f"{field}: {detail}" if field and field not in detail else detail
+
+
+def no_answer(error: Exception, hint: str = "") -> str:
+    """Say why there is none, and what to do about it."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        hint = TRUST_HINT
+    why = str(error) or type(error).__name__
+    return f"{why} ({hint})" if hint else why
 
 
 def url_of(row: Mapping[str, Any], asked: str) -> str:

@@ -22,6 +22,7 @@ import msgspec
 
 from bazaar_peer.command.acknowledged import read_list
 from bazaar_peer.command.audit import Report
+from bazaar_peer.command.client import no_answer, why_refused
 from bazaar_peer.command.history import History, read_history
 from bazaar_peer.command.origin import Origin
 from bazaar_peer.command.ring_folder import NoProofError, RingError
@@ -276,9 +277,18 @@ async def _get(http: aiohttp.ClientSession, url: str) -> bytes:
         async with http.get(url) as answer:
             body = await answer.read()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unreachable(str(error) or type(error).__name__) from error
+        raise Unreachable(no_answer(error)) from error
     if answer.status == 401:
         raise RingError("the logs are shown to who has the ring's token: give it as --token-file")
+    if answer.status == 403:
+        raise RingError(f"{url} refuses: {why_refused(_problem(body), answer.status)}")
     if answer.status != 200:
         raise Unreachable(f"status {answer.status} from {url}", answer.status)
     return body
+
+
+def _problem(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -110,7 +110,16 @@ def test_lost_volume_asks_by_tls_to_be_let_in(pods: Pods, tmp_path: Path) -> Non
 def verify(pods: Pods, scheme: str, port: int, trust: Path) -> subprocess.CompletedProcess[str]:
     token = pods.folder / "token"
     token.write_text(TOKEN)
-    words = ("verify", "--url", f"{scheme}://{pods.net}.0:{port}", "--token-file", token, "--json")
+    url = f"{scheme}://{pods.net}.0:{port}"
+    return told(trust, "verify", "--url", url, "--token-file", token, "--json")
+
+
+def asked(pods: Pods, trust: Path) -> subprocess.CompletedProcess[str]:
+    return told(trust, "ring", "--url", f"https://{pods.net}.0:8602")
+
+
+def told(trust: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line, which is to trust these."""
     return subprocess.run(
         [sys.executable, "-m", "bazaar_peer", *map(str, words)],
         env={**os.environ, "SSL_CERT_FILE": str(trust)},
@@ -134,4 +143,6 @@ def test_running_ring_is_audited_by_tls(pods: Pods, tmp_path: Path) -> None:
 
     refused = verify(pods, "https", 8602, tmp_path / "nobody")
     assert refused.returncode != 0
-    assert "certificate" in refused.stderr
+    for said in (refused.stderr, asked(pods, tmp_path / "nobody").stderr):
+        assert "SSL_CERT_FILE names the file of whom to trust" in " ".join(said.split())
+    assert asked(pods, folder.path / "ca.crt").returncode == 0

@@ -252,6 +252,8 @@ def test_learner_does_not_count(history: History) -> None:
         (b'{"peers": 3}', 200, 1, "not as a peer does"),
         (b"nothing here", 404, 2, "status 404"),
         (b"later", 503, 1, "status 503"),
+        (b'{"detail": "ask by https"}', 403, 2, "refuses: ask by https"),
+        (b"<html>no</html>", 403, 2, "refuses: status 403"),
     ],
 )
 def test_who_is_no_peer_is_told_in_a_sentence(

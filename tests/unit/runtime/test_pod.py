@@ -50,7 +50,7 @@ def test_ports_are_those_that_the_operator_knows(folder: Path) -> None:
     found = settings(folder)
     ports = found.client_port, found.peer_port, found.https_port
     assert ports == (labels.CLIENT_PORT, labels.PEER_PORT, labels.HTTPS_PORT)
-    assert (PORT, HTTPS_PORT) == (found.client_port, found.https_port)
+    assert (found.client_port, found.https_port) == (PORT, HTTPS_PORT)
 
 
 def test_record_is_kept_unless_it_is_switched_off(folder: Path) -> None:
