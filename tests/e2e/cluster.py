@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
+from urllib3.util import Retry
 
 from tests.e2e.nodes import ControlPlane, Node
 from tests.e2e.tools import attempt, run
@@ -20,6 +21,8 @@ KEEP = os.environ.get("E2E_KEEP", "") not in {"", "0"}
 """Use the cluster if it is there, and leave it: for work on the tests."""
 REPOSITORY, TAG = "bazaar", "e2e"
 IMAGE = f"{REPOSITORY}:{TAG}"
+AWAY = Retry(connect=8, backoff_factor=0.25, backoff_max=8)
+"""An API server that starts again is waited for, up to half a minute."""
 GROUP, VERSION, PLURAL = "bazaar.dev", "v1alpha1", "bazaars"
 
 
@@ -34,6 +37,7 @@ class Cluster:
         self.workers = [Node(name) for name in sorted(names) if name != self.control_plane.name]
         configuration = client.Configuration()
         config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+        configuration.retries = AWAY
         self._api = client.ApiClient(configuration)
         self.core = client.CoreV1Api(self._api)
         self.custom = client.CustomObjectsApi(self._api)

@@ -62,12 +62,24 @@ try:
     print(urllib.request.urlopen(asked, timeout=5, context=context).status)
 except urllib.error.HTTPError as error:
     print(error.code)
+except urllib.error.URLError as nobody:
+    print(0, nobody)
 """
 
 
 def ask(ring: Ring, url: str) -> int:
-    """Ask from peer 1's pod for what takes the ring's token; return the status."""
-    return int(ring.program(1, ASK.replace("{url}", url)))
+    """Ask from peer 1's pod for what takes the ring's token; return the status.
+
+    Nodes hear of a Service's pods some time after these are ready: until then nobody answers.
+    """
+    told = ""
+
+    def answered() -> int:
+        nonlocal told
+        told = ring.program(1, ASK.replace("{url}", url))
+        return int(told.split()[0])
+
+    return until(answered, lambda: f"somebody answers at {url}: {told}", 30, 1.0)
 
 
 def tls(ring: Ring) -> dict[str, Any]:

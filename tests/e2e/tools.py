@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,13 @@ from typing import TypeVar
 NEEDED = ("docker", "kind", "kubectl", "helm")
 OWN_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 """With the programs that `make` has put beside Python: bazaar, and kubectl's plugin."""
+UNREACHED = re.compile(
+    r"Unable to connect to the server|did you specify the right host|cluster unreachable"
+)
+"""What kubectl and helm say when no API server took their connection: then nothing was done."""
+UNREACHED_S = 30.0
+"""One that a busy machine's kubelet starts again is back by then."""
+AGAIN_S = 1.0
 T = TypeVar("T")
 
 
@@ -58,12 +66,18 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a program and return its output.
+    """Run a program and return its output; again, while there is no API server for it.
 
     Raises:
         ProgramError: it ended with an error.
     """
-    done = attempt(*words, stdin=stdin, seconds=seconds, env=env, folder=folder)
+    end = time.monotonic() + UNREACHED_S
+    while True:
+        done = attempt(*words, stdin=stdin, seconds=seconds, env=env, folder=folder)
+        away = done.returncode and UNREACHED.search(done.stderr)
+        if not away or time.monotonic() > end:
+            break
+        time.sleep(AGAIN_S)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise ProgramError(

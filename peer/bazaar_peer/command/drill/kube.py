@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import aiohttp
 
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
     from kubernetes.aio import client
 
 Object = dict[str, Any]
+T = TypeVar("T")
 TIMEOUT_S = 15.0
+AWAY_S = 30.0
+"""An API server that has answered, and takes no connection now, restarts: it is waited for."""
+AGAIN_S = 0.5
 OUTPUT_MAX_BYTES = 512 << 20
 """Ten million orders, the most of a load, fit into it."""
 MISSING = (
@@ -54,6 +61,7 @@ class Kube:
         self._errors: Any = (client.ApiException, aiohttp.ClientError, TimeoutError, OSError)
         self._client, self._socket = client.ApiClient(found), WsApiClient(found)
         self._dynamic = DynamicClient(self._client)  # not awaited: no discovery
+        self._answered = False
 
     @classmethod
     async def connect(cls, context: str = "") -> Kube:
@@ -106,17 +114,40 @@ class Kube:
         self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
     ) -> bytes:
         """Do the same, and return bytes."""
-        try:
+
+        async def send() -> bytes:
             async with asyncio.timeout(TIMEOUT_S):
                 answer = await self._dynamic.request(
                     method, path, body, serialize=False, content_type=kind or None,
                     query_params=list(query.items()), _request_timeout=TIMEOUT_S,
                 )  # fmt: skip
                 return bytes(await answer.read())
+
+        try:
+            return await self._again(send, reads=method == "get")
         except self._errors as error:
             status = int(getattr(error, "status", 0) or 0)
             told = f"{getattr(error, 'reason', '')} {getattr(error, 'body', '')}".strip()
             raise KubeError(status, f"{method} {path}: {told or repr(error)}") from error
+
+    async def _again(self, send: Callable[[], Awaitable[T]], *, reads: bool) -> T:
+        """Send it until it has come through: while nobody takes a connection it has done nothing.
+
+        What only reads is sent again after a connection broke, too. Who never answered is no API
+        server that restarts, but a wrong address: that is told at once.
+        """
+        gone = aiohttp.ClientConnectionError if reads else aiohttp.ClientConnectorError
+        until = time.monotonic() + AWAY_S
+        while True:
+            try:
+                found = await send()
+            except gone:
+                if not self._answered or time.monotonic() > until:
+                    raise
+            else:
+                self._answered = True
+                return found
+            await asyncio.sleep(AGAIN_S)
 
     async def run(self, namespace: str, pod: str, *words: str, seconds: float = 60.0) -> Ran:
         """Run a program in a pod's only container, to its end.
@@ -125,9 +156,10 @@ class Kube:
             KubeError: it could not be run, or did not end, or told too much.
         """
         out = {1: bytearray(), 2: bytearray(), 3: bytearray()}
+        begin = partial(self._exec, namespace, pod, words)
         what = f"run {words[0]} in pod {pod}"
         try:
-            async with asyncio.timeout(seconds), await self._exec(namespace, pod, words) as socket:
+            async with asyncio.timeout(seconds), await self._again(begin, reads=False) as socket:
                 async for message in socket:
                     channel, told = message.data[0], message.data[1:]
                     if channel in out:
@@ -143,7 +175,7 @@ class Kube:
         return Ran(code, bytes(out[1]), bytes(out[2]))
 
     async def _exec(self, namespace: str, pod: str, words: tuple[str, ...]) -> Any:
-        """Return the socket of a program, to be entered."""
+        """Begin a program; return its socket."""
         flags = [("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
         request = await self._socket.param_serialize(
             "GET",
@@ -151,4 +183,4 @@ class Kube:
             query_params=[*(("command", word) for word in words), *flags],
             auth_settings=["BearerToken"],
         )
-        return (await self._socket.call_api(*request, _preload_content=False)).response
+        return await (await self._socket.call_api(*request, _preload_content=False)).response
