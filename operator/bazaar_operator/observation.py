@@ -131,10 +131,17 @@ class Observation:
     @cached_property
     def voters(self) -> frozenset[int]:
         """Who votes, as far as anybody knows; of a ring that nobody has seen yet, its makers."""
+        return voters_of(self.members) or self.makers
+
+    @property
+    def makers(self) -> frozenset[int]:
+        """Who begins the ring: all of its first peers, or the one that has what it is made of."""
         status = self.bazaar.status
-        maker = status.recovered_from.peer
-        makers = range(status.genesis_peers) if maker < 0 else [maker]
-        return voters_of(self.members) or frozenset(makers)
+        if status.recovered_from.peer >= 0:
+            return frozenset({status.recovered_from.peer})
+        if self.bazaar.spec.storage.restore_from:
+            return frozenset({RESTORER})
+        return frozenset(range(status.genesis_peers))
 
     @cached_property
     def ring(self) -> Ring | None:
@@ -245,20 +252,21 @@ class Observation:
         All volumes are waited for, but not for ever: a pod that cannot be placed, or whose volume
         has no room, must not keep a majority from trading; it joins as a learner when it comes.
         """
-        status = self.bazaar.status
-        first = [p for _, p in heard(self.pods) if p.ordinal < status.genesis_peers]
+        first = [p for _, p in heard(self.pods) if p.ordinal in self.makers]
         genesis = [peer for peer in first if peer.state != "full"]
-        if not self.is_new or not status.ring_id:
+        if not self.is_new or not self.bazaar.status.ring_id:
             return False
         if any(peer.state not in {"empty", SERVING} for peer in genesis):
             return False
-        wanted = status.genesis_peers
+        wanted = len(self.makers)
         if self.age_s > FORM_WITHOUT_ALL_S:
             wanted = wanted // 2 + 1
         return len(genesis) >= wanted
 
 
 FORM_WITHOUT_ALL_S = 60.0
+RESTORER = 0
+"""The peer that is given a backup, and makes the ring of it."""
 
 
 def heard(pods: Iterable[Pod]) -> list[tuple[Pod, PeerView]]:

@@ -9,9 +9,15 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bazaar_operator import recovery
-from bazaar_operator.observation import Observation, Ring, heard, is_majority
+from bazaar_operator.observation import RESTORER, Observation, Ring, heard, is_majority
+from bazaar_operator.views import AWAITING, SERVING
 
 ASLEEP = "no peer runs, and the volumes keep everything; spec.hibernated: false wakes the ring"
+
+LOST_BEFORE = (
+    "the volume of peer {peer} that was to begin the ring is gone, and may have begun it: delete"
+    " the Bazaar and its claims, and make it anew"
+)
 
 
 class Phase(Struct, frozen=True):
@@ -90,6 +96,8 @@ def _without_ring(seen: Observation) -> tuple[str, str]:
     status, answering, voters = seen.bazaar.status, heard(seen.pods), seen.voters
     if status.recovered_from.ring and not status.members and not seen.epoch:
         return "Starting", recovery.progress(seen)
+    if restoring := _restoring(seen):
+        return "Starting", restoring
     if not status.history and not seen.epoch:
         return "Starting", (
             f"{len(answering)} of {status.genesis_peers} peers answer,"
@@ -104,6 +112,19 @@ def _without_ring(seen: Observation) -> tuple[str, str]:
         return "Unknown", told
     # Only the former phase tells pods that come up after a long sleep from a ring that was lost.
     return ("Waking" if status.phase in {"Hibernated", "Waking"} else "NoMajority"), told
+
+
+def _restoring(seen: Observation) -> str:
+    """Say what a ring waits for that begins with a backup, and has not begun."""
+    if not (seen.bazaar.spec.storage.restore_from and seen.is_new):
+        return ""
+    peer = next((p for _, p in heard(seen.pods) if p.ordinal in seen.makers), None)
+    recorded = seen.bazaar.status.volumes.get(str(RESTORER))
+    if peer is None or (recorded is None and peer.state == "empty"):
+        return ""
+    if recorded is not None and peer.volume != recorded and peer.state != SERVING:
+        return LOST_BEFORE.format(peer=peer.ordinal)
+    return f"peer {peer.ordinal} says: {peer.why}" if peer.state == AWAITING else ""
 
 
 def _with_ring(seen: Observation, ring: Ring) -> tuple[str, str]:

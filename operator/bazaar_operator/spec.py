@@ -24,6 +24,7 @@ ITEM = r"^[a-z0-9][a-z0-9-]{0,31}$"
 ROLES = r"^(both|random|buyers=[0-9]{1,2},sellers=[0-9]{1,2})$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 
+Mark = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Retention = Literal["Retain", "Delete"]
 Quantity = Annotated[str, Meta(pattern=QUANTITY)]
 Item = Annotated[str, Meta(pattern=ITEM)]
@@ -79,6 +80,8 @@ class Storage(Struct, frozen=True, kw_only=True, rename="camel"):
     retention_policy: RetentionPolicy = RetentionPolicy()
     adopt_ring: str | None = None
     recover_from: RecoverFrom = RecoverFrom()
+    restore_from: Mark | None = None
+    """The mark of the backup that the ring begins with."""
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -256,6 +259,11 @@ def _check(spec: Spec) -> None:
             f"spec.heartbeat.timeoutMs is {beat.timeout_ms}, less than three intervals of"
             f" {beat.interval_ms} ms: one late heartbeat would depose a healthy trader; set it to"
             f" {3 * beat.interval_ms} or more"
+        )
+    if spec.storage.adopt_ring and spec.storage.restore_from:
+        raise InvalidSpec(
+            "spec.storage has adoptRing and restoreFrom: a ring goes on with retained volumes or"
+            " begins with a backup; wish for one of them"
         )
     if len(set(items)) < len(items):
         raise InvalidSpec("spec.market.items names an item twice: each may stand there once")

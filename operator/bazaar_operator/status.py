@@ -105,7 +105,7 @@ def _volumes(seen: Observation) -> dict[str, str]:
     found = dict(status.volumes)
     if seen.may_form():
         for pod, peer in heard(seen.pods):
-            genesis = pod.ordinal < status.genesis_peers and peer.ring == status.ring_id
+            genesis = pod.ordinal in seen.makers and peer.ring == status.ring_id
             if genesis and peer.state == "empty" and peer.volume:
                 found.setdefault(str(pod.ordinal), peer.volume)
     if seen.ring:

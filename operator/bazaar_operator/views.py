@@ -6,7 +6,11 @@ from msgspec import Struct
 
 from bazaar_operator.spec import Member
 
-VOTELESS = frozenset({"empty", "foreign", "former", "damaged", "unwanted", "locked", "full"})
+AWAITING = "awaiting"
+"""The state of a peer that has yet to be given the backup that its ring begins with."""
+VOTELESS = frozenset(
+    {"empty", AWAITING, "foreign", "former", "damaged", "unwanted", "locked", "full"}
+)
 """States of a process that votes nowhere: to stop it takes nothing from a majority."""
 
 

@@ -30,6 +30,8 @@ def ring_json(bazaar: Bazaar) -> dict[str, Any]:
         more["record"] = False
     if spec.drills:
         more["drills"] = True
+    if spec.storage.restore_from:
+        more["restoreFrom"] = spec.storage.restore_from
     if status.former_ring_ids:
         more["former"] = list(status.former_ring_ids)
         more["recoverFrom"] = msgspec.to_builtins(status.recovered_from)

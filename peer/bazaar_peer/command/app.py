@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bazaar_peer.command import (
+    backups,
     client,
     local,
     paging,
@@ -282,6 +283,8 @@ def simulate(
 app.command(epilog=proofs.VERIFY_EXAMPLES)(proofs.verify)
 app.command(epilog=proofs.LOAD_EXAMPLES)(proofs.load)
 app.command(hidden=True)(proofs.selftest)
+app.command(epilog=backups.BACKUP_EXAMPLES)(backups.backup)
+app.command(epilog=backups.RESTORE_EXAMPLES)(backups.restore)
 app.command(epilog=watching.WATCH_EXAMPLES)(watching.watch)
 app.command(epilog=paging.PAGE_EXAMPLES)(paging.page)
 app.command(epilog=recording.RECORD_EXAMPLES)(recording.record)

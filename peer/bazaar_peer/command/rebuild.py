@@ -22,7 +22,13 @@ from bazaar_peer.command.survey import Survey
 from bazaar_peer.core.messages import Member, MembersChanged
 from bazaar_peer.core.types import incarnation_of, ordinal_of, peer_id
 from bazaar_peer.runtime.files import Files, unused
-from bazaar_peer.runtime.salvage import begin, keep_origin, next_members, write_volume
+from bazaar_peer.runtime.salvage import (
+    Beginning,
+    begin,
+    keep_origin,
+    next_members,
+    write_volume,
+)
 from bazaar_peer.runtime.volume import Identity
 
 ASIDE_TOO = ("size", "archive")
@@ -54,15 +60,20 @@ def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> Ri
     nxt = RingFolder(folder.recovering, made)
     if nxt.path.exists():
         shutil.rmtree(nxt.path)
-    archive = nxt.path / "archive"
-    archive.mkdir(parents=True)
     begins = begin(found.state, _members(made, found), max(one.promised for one in found.found))
+    write_ring(nxt, begins, files)
+    return nxt
+
+
+def write_ring(folder: RingFolder, begins: Beginning, files: Files) -> None:
+    """Write a whole ring that begins with a state: its volumes, its archive, ring.json last."""
+    archive = folder.path / "archive"
+    archive.mkdir(parents=True, exist_ok=True)
     keep_origin(archive, begins, files)
     for member in begins.members.members:
-        identity = Identity(made.ring, ordinal_of(member.id), incarnation_of(member.id))
-        write_volume(nxt.volume(identity.ordinal), identity, begins, files)
-    ring_folder.finish(nxt)
-    return nxt
+        identity = Identity(folder.made.ring, ordinal_of(member.id), incarnation_of(member.id))
+        write_volume(folder.volume(identity.ordinal), identity, begins, files)
+    ring_folder.finish(folder)
 
 
 def swap(folder: RingFolder, nxt: RingFolder, files: Files) -> None:

@@ -129,6 +129,27 @@ def recovered(found: dict[str, Any]) -> None:
     )
 
 
+def backup(found: dict[str, Any]) -> None:
+    """Show a backup, or what became of it."""
+    if "folder" in found:
+        said = (
+            f"ring {found['ring']} of {found['peers']} peers begins with all that ring "
+            f"{found['former']} had up to index {found['index']}. "
+            f"`bazaar up --data {found['folder']}` starts it."
+        )
+    elif "outcome" in found:
+        said = (
+            f"backup {found['backup']} is there: the ring begins with all that ring "
+            f"{found['ring']} had up to index {found['index']}."
+        )
+    else:
+        said = (
+            f"backup {found['backup']}: all that ring {found['ring']} had up to index "
+            f"{found['index']} of epoch {found['epoch']}, {found['bytes']} bytes"
+        )
+    console.print(said, highlight=False, soft_wrap=True)
+
+
 def audit(report: Report) -> None:
     for line in report.counted:
         console.print(line, highlight=False)

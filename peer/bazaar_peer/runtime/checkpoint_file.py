@@ -12,6 +12,7 @@ import struct
 import weakref
 import zlib
 from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bazaar_peer.runtime.ends import ORIGIN, Place
@@ -113,6 +114,48 @@ class CheckpointWriter:
     def drop(self) -> None:
         os.close(self._fd)
         self._files.remove(self._path)
+
+
+def encoded(place: Place, parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a checkpoint file, for a place that is no volume; nothing is written."""
+    header, digest, count = _HEADER.pack(_MAGIC, *place, 0), hashlib.blake2b(digest_size=16), 0
+    yield header
+    for part in parts:
+        content = _PART.pack(len(part), zlib.crc32(part)) + part
+        digest.update(content)
+        count += 1
+        yield content
+    digest.update(header)
+    yield _TRAILER.pack(_END, count, digest.digest())
+
+
+class Passing:
+    """The bytes of a checkpoint file on their way through, however they are cut into pieces."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._header = self._last = b""
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def take(self, piece: bytes) -> None:
+        self.bytes += len(piece)
+        self._last += piece
+        if not self._header and len(self._last) >= _HEADER.size:
+            self._header, self._last = self._last[: _HEADER.size], self._last[_HEADER.size :]
+        if self._header and len(self._last) > _TRAILER.size:
+            self._digest.update(self._last[: -_TRAILER.size])
+            self._last = self._last[-_TRAILER.size :]
+
+    def whole(self) -> tuple[Place, str] | None:
+        """Return its place and its digest in hexadecimal; None: it is cut short or changed."""
+        if len(self._last) != _TRAILER.size or self.bytes < _HEADER.size + _TRAILER.size:
+            return None
+        self._digest.update(self._header)
+        end, _, digest = _TRAILER.unpack(self._last)
+        if end != _END or digest != self._digest.digest():
+            return None
+        magic, epoch, last, chain, _ = _HEADER.unpack(self._header)
+        return (Place(epoch, last, chain), digest.hex()) if magic == _MAGIC else None
 
 
 def read_checkpoint(files: Files, path: Path) -> tuple[SavedCheckpoint, list[bytes]]:

@@ -18,6 +18,7 @@ from aiohttp import web
 from bazaar_peer.core.types import ordinal_of
 from bazaar_peer.page.pages import Pages, preflight, shared
 from bazaar_peer.runtime.api import Commands, Handler, routes
+from bazaar_peer.runtime.api_backup import BackupView
 from bazaar_peer.runtime.api_events import Events
 from bazaar_peer.runtime.api_log import LogView
 from bazaar_peer.runtime.api_peer import PeerView
@@ -99,6 +100,7 @@ def make_app(
         *RingView(driver, peer, settings, commands).routes(),
         *LogView(peer, settings).routes(),
         *PeerView(peer, settings, volume).routes(),
+        *BackupView(peer, commands).routes(),
         *record.routes(),
         ("GET", "/v1/events", events.get),
         ("GET", "/v1/session", Sessions(commands).get),

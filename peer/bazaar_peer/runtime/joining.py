@@ -36,6 +36,7 @@ from bazaar_peer.runtime.certificates import REQUIRED
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, place_file
 from bazaar_peer.runtime.recovering import discard
+from bazaar_peer.runtime.restoring import AWAITING, awaits, why_awaiting
 from bazaar_peer.runtime.set_aside import set_aside
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, format_volume, holds_data, locked
@@ -218,7 +219,10 @@ class _Asks:
         return self.lying is NOTHING and first in self.members.members
 
     def _tell(self) -> None:
-        state, why, ring, last = self.lying
+        lying, settings = self.lying, self.settings
+        if lying is NOTHING and awaits(settings):
+            lying = Lying(AWAITING, why_awaiting(settings))
+        state, why, ring, last = lying
         self.waiting.tell(state, why, volume=self.volume, found=ring, last=last)
 
 

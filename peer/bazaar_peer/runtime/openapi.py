@@ -158,6 +158,20 @@ PATHS: Json = {
         "Make an empty volume a first one of its ring; one that serves answers the same.",
         "Formatting",
     ),
+    "/v1/backup": {
+        "get": bytes_of(
+            operation(
+                "All that was executed so far, as a file; takes the ring's token.",
+                parameters=COMMON,
+                errors=(*READ_ERRORS, 401),
+            )
+        ),
+        "put": operation(
+            "Give a ring that is made the backup that it begins with; one that serves refuses.",
+            parameters=[],
+            errors=(401, 408, 409, 413, 507),
+        ),
+    },
     "/v1/resign": asked("Hand the reign over.", "Resignation", success=202),
     "/v1/cut": asked(
         "Drop what goes to and comes from other peers for a while; where drills are let.", "CutOff"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,6 +29,7 @@ HTTPS_PORT = PORT + 2 * PEER_PORT_OFFSET
 PODS_NAME = re.compile(r"(?P<name>.+)-(?P<ordinal>[0-9]{1,3})")
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z")]
 RingId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+Mark = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Item = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]
 
 
@@ -94,6 +95,8 @@ class RingSettings(_Part, frozen=True):
     former: tuple[RingId, ...] = ()
     recover_from: RecoverFrom | None = None
     """Whose volume of which former ring this ring is made of."""
+    restore_from: Mark | None = None
+    """The backup that this ring begins with."""
 
 
 def authority(ip: str, port: int) -> str:
@@ -111,8 +114,6 @@ def pod_settings(
     """
     found = _ring_settings(path)
     me = _ordinal(environment.get("POD_NAME", ""), found.name)
-    market, role = found.market, _role(found, me)
-    roles = [role_of(market.roles, i, found.peers, market.seed) for i in range(found.peers)]
     ip = environment.get("POD_IP", "")
     given_up = found.recover_from
     # A former ring's archive stays as it is: its lives and segments are numbered like this ring's.
@@ -124,6 +125,7 @@ def pod_settings(
         volume=str(volume / "peer"),
         former=found.former,
         recovers=given_up.ring if given_up and given_up.peer == me else "",
+        restores=found.restore_from or "",
         archive=str(archive) if found.checkpoint.keep_journal else "",
         log_json=True,
         stats=str(volume / "stats"),
@@ -138,11 +140,8 @@ def pod_settings(
         key=environment.get("BAZAAR_KEY", ""),
         election=found.election,
         timing=found.heartbeat.timing(),
-        role=role,
-        seed=market.seed,
-        rate=market.orders_per_second / (sum(role.buys for role in roles) or 1),
-        items=market.items,
-        commission_bp=market.commission_bp,
+        **_agents(found, me),
+        commission_bp=found.market.commission_bp,
         linger_s=LINGER_S,
         grace_s=GRACE_S,
         checkpoint_entries=found.checkpoint.entries,
@@ -151,6 +150,13 @@ def pod_settings(
         record=found.record,
         drills=found.drills,
     )
+
+
+def _agents(found: RingSettings, me: int) -> dict[str, Any]:
+    market, role = found.market, _role(found, me)
+    roles = [role_of(market.roles, i, found.peers, market.seed) for i in range(found.peers)]
+    rate = market.orders_per_second / (sum(role.buys for role in roles) or 1)
+    return {"role": role, "seed": market.seed, "rate": rate, "items": market.items}
 
 
 def _ring_settings(path: Path) -> RingSettings:

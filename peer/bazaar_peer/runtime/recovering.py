@@ -26,6 +26,7 @@ from bazaar_peer.runtime.files import Files, Untouched
 from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.salvage import (
     LOOK,
+    Beginning,
     begin,
     end_of,
     executed,
@@ -85,11 +86,17 @@ def _build(path: Path, volume: Volume, ring: str, archive: str, files: Files) ->
     first = tuple(me if ordinal_of(other.id) == old.ordinal else other for other in others)
     members = next_members(state, first, ring=ring, former=old.ring)
     begins = begin(state, members, recovered.hard.promised)
+    build_beside(path, Identity(ring, old.ordinal, incarnation, name), begins, archive, files)
+
+
+def build_beside(
+    path: Path, identity: Identity, begins: Beginning, archive: str, files: Files
+) -> None:
+    """Have a whole new volume lie in a volume's folder, to be moved into its place."""
     if archive:
-        place = archive_place(Path(archive), incarnation)
+        place = archive_place(Path(archive), identity.incarnation)
         files.make_folder(place)
         keep_origin(place, begins, files)
-    identity = Identity(ring, old.ordinal, incarnation, name)
     write_volume(path / BUILDING, identity, begins, files)
     files.remove(path / BUILDING / "lock")
     files.sync_folder(path / BUILDING)

@@ -51,14 +51,29 @@ def executed(recovered: Recovered) -> State:
     Raises:
         VolumeError: it is of a format that this release does not know.
     """
-    state = State(Market)
+    state = restored(recovered.parts)
     try:
-        for part in recovered.parts:
-            state.restore(part)
         for stored in recovered.records:
             state.apply(decode_record(stored.blob), stored.chain)
     except (*UNREADABLE, KeyError, msgspec.MsgspecError) as wrong:
         raise VolumeError(f"the surviving journal is of a format unknown here: {wrong}") from wrong
+    return state
+
+
+def restored(parts: Iterable[bytes]) -> State:
+    """Return the state of a checkpoint, of none at all if it has no parts.
+
+    Raises:
+        VolumeError: it is of a format that this release does not know, or of a later version.
+    """
+    state = State(Market)
+    try:
+        for part in parts:
+            state.restore(part)
+    except (*UNREADABLE, KeyError, msgspec.MsgspecError) as wrong:
+        raise VolumeError(f"the checkpoint is of a format unknown here: {wrong}") from wrong
+    if why := state.beyond_release():
+        raise VolumeError(why)
     return state
 
 

@@ -42,6 +42,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Rings that were given up for this one: volumes of theirs are set aside (R14)."""
     recovers: str = ""
     """The former ring of whose volume here this very peer makes this ring; mostly none."""
+    restores: str = ""
+    """The mark of the backup that this ring begins with (restoring.py); empty: with nothing."""
     certificates: str = ""
     """Folder with the certificates of the ring's peers, and whom they trust; empty: no TLS."""
     key: str = ""

@@ -42,7 +42,13 @@ class StubPeer:
         admission = SimpleNamespace(size=1, generation=0)
         sessions = SimpleNamespace(admission=admission)
         self.state: Any = SimpleNamespace(
-            machine=Market(), index=1, members=None, sessions=sessions
+            machine=Market(),
+            epoch=1,
+            index=1,
+            chain=bytes(16),
+            members=None,
+            sessions=sessions,
+            snapshot=lambda: iter([b"all"]),
         )
         self.trader_role = SimpleNamespace(membership=SimpleNamespace(waits=""))
         self.state.lookup_key = self.state.lookup_number = lambda _owner, _name: None

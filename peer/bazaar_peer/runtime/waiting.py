@@ -23,9 +23,10 @@ from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN, authorize_admin
 from bazaar_peer.runtime.entrance import Entrance, https_entrance
-from bazaar_peer.runtime.files import DiskFull
+from bazaar_peer.runtime.files import DiskFull, VolumeError
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.problems import Problem, from_http
+from bazaar_peer.runtime.restoring import AWAITING, GIVEN, begin_with_backup, take
 from bazaar_peer.runtime.set_aside import FOLDER
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
@@ -52,6 +53,7 @@ class Waiting:
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
         self.last = ORIGIN
         self.formatted = asyncio.Event()
+        self._coming = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._https: Entrance | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -88,6 +90,7 @@ class Waiting:
         app.router.add_get("/metrics", self.telemetry.get)
         app.router.add_get("/v1/peer", self._peer)
         app.router.add_post("/v1/format", self._format)
+        app.router.add_put("/v1/backup", self._backup)
         app.router.add_route("*", "/{anything:.*}", self._not_ready)
         self._runner = web.AppRunner(
             app, access_log=None, lingering_time=0.0, shutdown_timeout=SHUTDOWN_S
@@ -151,14 +154,36 @@ class Waiting:
             raise Problem(409, f"volume {meant.volume} is not here, or not empty: {self.why}")
         if settings.former or holds_data(path) or (path / FOLDER).exists():
             raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
-        first = genesis(settings.ring, settings.peers, settings.commission_bp)
         try:
-            format_volume(path, Identity(settings.ring, settings.me, 0, meant.volume), first)
+            self._begin(path, meant.volume)
         except DiskFull as full:
             raise Problem(507, f"the volume is full ({full}): make room on it") from full
+        except VolumeError as wrong:
+            raise Problem(409, str(wrong)) from wrong
         log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": meant.volume}})
         self.formatted.set()
         return web.json_response(FORMATTED)
+
+    def _begin(self, path: Path, volume: str) -> None:
+        settings = self.settings
+        if settings.restores:
+            begin_with_backup(settings, volume)
+            return
+        first = genesis(settings.ring, settings.peers, settings.commission_bp)
+        format_volume(path, Identity(settings.ring, settings.me, 0, volume), first)
+
+    async def _backup(self, request: web.Request) -> web.Response:
+        """Take the backup that the ring begins with, once; a repeat does no harm."""
+        authorize_admin(request)
+        if self._coming.locked():
+            raise Problem(409, "it is being given a backup just now: wait for that")
+        async with self._coming:
+            if self.state not in {AWAITING, "empty"} or self.formatted.is_set():
+                raise Problem(409, f"this peer waits for no backup: {self.why}")
+            told = await take(request, self.settings)
+            if self.state == AWAITING:
+                self.tell("empty", GIVEN, volume=self.volume)
+        return web.json_response(told)
 
 
 @web.middleware

@@ -25,6 +25,8 @@ class Volume:
     incarnation: int = 0
     retired: bool = False
     full: bool = False
+    given: bool = False
+    """A backup lies there, of which its peer is to make its ring."""
     lacks: int = 0
     """So many entries at the end of the ring's journal are not on it."""
 
@@ -61,6 +63,8 @@ class Process:
     former: tuple[str, ...] = ()
     recovers: str = ""
     """The former ring of whose volume it makes its ring."""
+    restores: str = ""
+    """The backup that its ring begins with."""
     lags: int = CATCH_UP_TICKS
     leaving: bool = False
     silent: bool = False
@@ -118,8 +122,8 @@ class Peers:
         if mine is None or mine.silent:
             return None
         told: Object = {
-            "state": self.state(mine), "why": "", "ring": mine.ring, "ordinal": ordinal,
-            "volume": mine.volume.id, "release": "1",
+            "state": self.state(mine), "why": self._why(mine), "ring": mine.ring,
+            "ordinal": ordinal, "volume": mine.volume.id, "release": "1",
         }  # fmt: skip
         if mine.tls:
             told["tls"] = mine.tls.told()
@@ -152,6 +156,9 @@ class Peers:
             "retired": [],
         }  # fmt: skip
 
+    def _why(self, mine: Process) -> str:
+        return f"give it {mine.restores}" if self.state(mine) == "awaiting" else ""
+
     def _end(self, volume: Volume) -> Object:
         epoch = self.rings[volume.ring].epoch
         return {"last_epoch": epoch, "last_index": epoch * 10 - volume.lacks}
@@ -162,7 +169,8 @@ class Peers:
         if mine.volume.full:
             return "full"
         if not mine.volume.ring:
-            return "empty"
+            awaits = mine.restores and mine.ordinal == 0 and not mine.volume.given
+            return "awaiting" if awaits else "empty"
         if mine.volume.ring in mine.former:
             return "former"
         if mine.volume.ring != mine.ring:
@@ -219,6 +227,8 @@ class Peers:
             return 200, {"outcome": "formatted"}
         if mine.volume.ring or mine.ordinal >= mine.genesis:
             return 409, {"detail": "not a new one"}
+        if mine.restores:
+            return self._begin_with_backup(mine)
         ring = self.rings.setdefault(mine.ring, _genesis(mine.genesis))
         life = ring.lives.get(mine.ordinal)
         if life is None or life.volume not in {"", mine.volume.id}:
@@ -226,6 +236,18 @@ class Peers:
         mine.volume.ring = mine.ring
         if life:
             life.volume = mine.volume.id
+        return 200, {"outcome": "formatted"}
+
+    def _begin_with_backup(self, mine: Process) -> tuple[int, Object]:
+        """Make the ring of a backup: one vote, and a place for everybody else."""
+        if mine.ordinal != 0 or not mine.volume.given:
+            return 409, {"detail": "no backup lies here"}
+        if mine.ring in self.rings:
+            self.amnesiacs.append(mine.volume.id)  # two rings of one id
+        lives = {o: Life(o, 1, voter=False, volume="") for o in range(mine.genesis)}
+        lives[0] = Life(0, 1, voter=True, volume=mine.volume.id)
+        self.rings[mine.ring] = Ring(size=mine.genesis, lives=lives, epoch=7)
+        mine.volume.ring, mine.volume.incarnation = mine.ring, 1
         return 200, {"outcome": "formatted"}
 
     def _wish(self, mine: Process, body: Object) -> tuple[int, Object]:
@@ -247,7 +269,8 @@ class Peers:
             if self.state(mine) == "former" and mine.recovers == mine.volume.ring:
                 self._recover(mine)
             ring = self.rings.get(mine.ring)
-            if self.state(mine) in {"empty", "former"} and ring and self._is_heard(mine, ring):
+            waits = self.state(mine) in {"empty", "awaiting", "former"}
+            if waits and ring and self._is_heard(mine, ring):
                 ring.asking[mine.ordinal] = _asks(mine)
             elif self.state(mine) == "serving" and self.rings[mine.ring].trader >= 0:
                 mine.lags = max(0, mine.lags - 1)

@@ -171,6 +171,7 @@ class World:
                 told["peers"],
                 former=tuple(told.get("former", ())),
                 recovers=made["ring"] if made.get("peer") == ordinal else "",
+                restores=told.get("restoreFrom", ""),
                 tls=self.secrets.given_to(pod),
                 https=pod["spec"]["image"] != FORMER,
             )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,6 +188,44 @@ def _audited(pods: Pods, *keys: str) -> tuple[int, str]:
     urls = [word for i in range(3) for word in ("--url", f"http://{pods.net}.{i}:8600")]
     audit = bazaar("verify", *urls, "--token-file", token, "--acknowledged", listed)
     return audit.returncode, " ".join(audit.stdout.split())
+
+
+def test_new_ring_begins_with_a_backup_of_one_that_trades(pods: Pods) -> None:
+    """R14: peer 0 is given it and votes alone at first; repeats are answered as before."""
+    pods.make(3)
+    assert pods.ask(1, "/v1/deposits", {"item": "salt", "quantity": 9, "price": 1})[0] == 200
+    answered = [_bought(pods, pod, f"k{pod}") for pod in range(3)]
+    file, token = pods.folder / "fair.backup", pods.folder / "token"
+    token.write_text(TOKEN)
+    told = bazaar("backup", file, "--url", pods.url(1), "--token-file", token, "--json")
+    assert told.returncode == 0, told
+    mark = json.loads(told.stdout)["backup"]
+    later = _bought(pods, 0, "later")
+    (pods.folder / "second").mkdir()
+    second = Pods(pods.folder / "second")
+    try:
+        for pod in range(3):
+            second.start(pod, ring="ring-b", keep=True, restores=mark)
+        volume = second.volume(0)
+        until(lambda: second.get(0).get("state") == "awaiting", "peer 0 waits")
+        assert (mark in second.get(0)["why"], second.format(0, volume, "ring-b")) == (True, 409)
+        where = ("--url", second.url(0), "--token-file", token)
+        given = [bazaar("restore", file, *where).returncode for _ in range(2)]
+        formatted = second.format(0, volume, "ring-b")
+        assert (given, formatted) == ([0, 0], 200)
+        for pod in range(3):
+            until(lambda p=pod: second.votes(p), f"pod {pod} votes")  # type: ignore[misc]
+
+        assert [_bought(second, 2 - pod, f"k{pod}") for pod in range(3)] == answered
+        assert _bought(second, 1, "later") != later, "it was bought behind the backup"
+        assert pods.get(2, "/v1/stock")["items"]["salt"]["on_offer"] == 5, "the first is left alone"
+        assert second.get(2, "/v1/stock?consistency=linearizable")["items"]["salt"]["on_offer"] == 5
+        code, said = _audited(second, "ann k0", "ann later")
+        assert (code, said.endswith("no violation found")) == (0, True), said
+        refused = bazaar("restore", file, *where)
+        assert (refused.returncode, "serves already" in refused.stderr) == (2, True), refused
+    finally:
+        second.end()
 
 
 def test_former_volume_stays_until_the_next_ring_has_let_its_peer_in(pods: Pods) -> None:

@@ -17,6 +17,7 @@ from bazaar_peer.core.types import incarnation_of, ordinal_of
 from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.market.commands import Deposit, encode_command
+from bazaar_peer.market.market import Market
 from bazaar_peer.runtime import opening, recovering
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import TAKES_SPACE, Damaged, DiskFull, Files, Locked, WrongRing
@@ -99,7 +100,8 @@ def test_new_volume_begins_with_the_old_state_and_one_vote(path: Path) -> None:
         (False, ""), (False, ""), (True, identity.volume)]  # fmt: skip
     assert (members.ring, members.recovered_from) == (NEW, f"{OLD}:4")
     assert (state.index, state.epoch, recovered.hard.promised) == (5, 5, 5), "above every promise"
-    assert state.machine.lots, "the entry that nobody knew to be committed is kept"  # type: ignore[attr-defined]
+    assert isinstance(state.machine, Market)
+    assert dict(state.machine.lots.items()), "an entry that nobody knew to be committed is kept"
     assert tree(path / "set-aside" / OLD) == old
     assert not (path / recovering.WHOLE).exists()
 

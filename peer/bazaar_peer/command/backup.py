@@ -1,0 +1,179 @@
+"""A ring's backup: fetched from a peer that serves, given to one that waits for it, or made a ring.
+
+The file is checked on its way (`Passing`), whichever way it goes: what is cut short or changed is
+never taken for a backup.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bazaar_peer.command import rebuild, ring_folder
+from bazaar_peer.command.client import CallError, no_answer, why_refused
+from bazaar_peer.command.ring_folder import RingError, RingFile
+from bazaar_peer.core.messages import Member
+from bazaar_peer.core.state import State
+from bazaar_peer.core.types import peer_id
+from bazaar_peer.market.market import Market
+from bazaar_peer.runtime.checkpoint_file import Passing, read_checkpoint
+from bazaar_peer.runtime.credential import admin_headers
+from bazaar_peer.runtime.files import Files, VolumeError
+from bazaar_peer.runtime.restoring import SLICE_BYTES
+from bazaar_peer.runtime.salvage import begin, members_of, next_incarnation, next_members, restored
+
+PATH = "/v1/backup"
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+CUT_SHORT = "the backup broke off, or is none: try again, or ask another peer"
+Told = dict[str, Any]
+
+
+def told_of(passing: Passing) -> Told:
+    """Describe a file that has passed.
+
+    Raises:
+        CallError: it is no backup, or not a whole one.
+    """
+    found = passing.whole()
+    if found is None:
+        raise CallError(CUT_SHORT)
+    place, mark = found
+    return {"backup": mark, "epoch": place.epoch, "index": place.last, "bytes": passing.bytes}
+
+
+async def fetch(url: str, file: Path | None, token: str) -> Told:
+    """Read a backup into a file, which is there whole or not at all; None: standard output.
+
+    Raises:
+        CallError: no peer answers there, it refuses, or the answer broke off.
+        OSError: the file cannot be written.
+    """
+    if file is None:
+        return await _pass_on(url, token, sys.stdout.buffer.write)
+    coming = file.with_name(f"{file.name}.new")
+    try:
+        with coming.open("wb") as kept:
+            told = await _pass_on(url, token, kept.write)
+            kept.flush()
+            os.fsync(kept.fileno())
+        coming.rename(file)
+    finally:
+        coming.unlink(missing_ok=True)
+    return told
+
+
+async def _pass_on(url: str, token: str, write: Callable[[bytes], object]) -> Told:
+    passing = Passing()
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT, headers=admin_headers(token)) as http,
+            http.get(url + PATH) as answer,
+        ):
+            if answer.status != 200:
+                raise await _refused(answer)
+            ring = answer.headers.get("Bazaar-Index", "").rpartition(":")[0]
+            async for piece in answer.content.iter_chunked(SLICE_BYTES):
+                passing.take(piece)
+                write(piece)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise CallError(f"no backup from {url}: {no_answer(error)}") from error
+    return {"ring": ring, **told_of(passing)}
+
+
+async def give(url: str, file: Path | None, token: str) -> Told:
+    """Give a backup to a peer that waits for it; None: what standard input has.
+
+    Raises:
+        CallError: nobody answers there, or it is not taken. OSError: it cannot be read.
+    """
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT, headers=admin_headers(token)) as http,
+            http.put(url + PATH, data=_pieces(file)) as answer,
+        ):
+            if answer.status != 200:
+                raise await _refused(answer)
+            found: Told = await answer.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise CallError(f"{url} does not take the backup: {no_answer(error)}") from error
+    return found
+
+
+async def _pieces(file: Path | None) -> AsyncIterator[bytes]:
+    if file is None:
+        while piece := sys.stdin.buffer.read(SLICE_BYTES):
+            yield piece
+        return
+    with file.open("rb") as kept:
+        while piece := kept.read(SLICE_BYTES):
+            yield piece
+
+
+async def _refused(answer: aiohttp.ClientResponse) -> CallError:
+    try:
+        problem = await answer.json(content_type=None)
+    except (aiohttp.ClientError, ValueError):
+        problem = None
+    return CallError(why_refused(problem, answer.status), answer.status)
+
+
+def make(file: Path, folder: Path, peers: int | None) -> Told:
+    """Make a ring of a backup in a folder of its own; `bazaar up` starts it.
+
+    `peers`: None: as many as the ring of the backup wished for.
+
+    Raises:
+        RingError: there is something in the folder, or the file is no backup. Nothing was made.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise RingError(f"{folder} is not empty: a backup becomes a ring in a folder of its own")
+    state = _read(file)
+    market = _market(state)
+    former = members_of(state).ring
+    made = RingFile(
+        ring=ring_folder.new_ring_id(),
+        peers=state.sessions.admission.size if peers is None else peers,
+        commission_bp=market.settings.commission_bp,
+        limits=state.sessions.limits,
+        former=[former],
+    )
+    incarnation = next_incarnation(state)
+    first = tuple(Member(peer_id(peer, incarnation)) for peer in range(made.peers))
+    members = next_members(state, first, ring=made.ring, former=former)
+    index = state.index
+    begins = begin(state, members, 0)
+    rebuild.write_ring(ring_folder.make_ring(folder, made), begins, Files())
+    told: Told = {"ring": made.ring, "former": former, "peers": made.peers, "index": index}
+    return told | {"folder": str(folder)}
+
+
+def described(file: Path) -> Told:
+    """Tell what a file holds.
+
+    Raises:
+        RingError: it is no backup, or not a whole one.
+    """
+    state, passing = _read(file), Passing()
+    with file.open("rb") as kept:
+        while piece := kept.read(SLICE_BYTES):
+            passing.take(piece)
+    told = {"ring": members_of(state).ring, **told_of(passing)}
+    peers, commission = state.sessions.admission.size, _market(state).settings.commission_bp
+    return told | {"peers": peers, "commission_bp": commission}
+
+
+def _read(file: Path) -> State:
+    try:
+        return restored(read_checkpoint(Files(), file)[1])
+    except VolumeError as wrong:
+        raise RingError(f"{file} is no backup, or not a whole one: {wrong}") from wrong
+
+
+def _market(state: State) -> Market:
+    assert isinstance(state.machine, Market)
+    return state.machine
