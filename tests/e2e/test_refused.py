@@ -12,6 +12,7 @@ from tests.e2e.conftest import MakeRing
 from tests.e2e.release import Release
 from tests.e2e.ring import manifest
 
+MARK = "0123456789abcdef" * 2
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no peers": ({"peers": 0}, "spec.peers"),
     "too many peers": ({"peers": 25}, "spec.peers"),
@@ -22,11 +23,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "timeoutMs",
     ),
     "an unknown algorithm": ({"election": {"algorithm": "dice"}}, "spec.election.algorithm"),
+    "a backup that is none": ({"storage": {"restoreFrom": "mine"}}, "32 hexadecimal digits"),
+    "a backup and volumes": (
+        {"storage": {"restoreFrom": MARK, "adoptRing": "older"}},
+        "wish for one of them",
+    ),
     "an unknown field": ({"pears": 3}, "pears"),
 }
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "the size of volumes": ({"storage": {"size": "2Gi"}}, "storage"),
     "the class of volumes": ({"storage": {"className": "other"}}, "storage"),
+    "what it began with": ({"storage": {"restoreFrom": MARK}}, "what a ring began with"),
     "the commission": ({"market": {"commissionBp": 100}}, "commission"),
 }
 

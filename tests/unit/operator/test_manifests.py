@@ -74,6 +74,13 @@ def test_ring_json_has_exactly_what_a_peer_expects() -> None:
     }
 
 
+def test_ring_json_names_the_backup_that_the_ring_begins_with() -> None:
+    mark = "0123456789abcdef" * 2
+    made = by_kind(bazaar({"storage": {"restoreFrom": mark}}))["ConfigMap/souk"]
+
+    assert json.loads(made["data"]["ring.json"])["restoreFrom"] == mark
+
+
 def test_another_number_of_peers_rolls_no_pod() -> None:
     assert pod(bazaar({"peers": 3})) == pod(bazaar({"peers": 9}))
 

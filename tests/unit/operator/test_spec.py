@@ -67,6 +67,8 @@ def test_fields_of_a_newer_release_are_ignored() -> None:
         ({"market": {"roles": "buyers=3"}}, "spec.market.roles: expected `str` matching"),
         ({"heartbeat": {"intervalMs": 200}}, "less than three intervals of 200 ms"),
         ({"storage": {"size": "1GB"}}, "spec.storage.size: expected `str` matching"),
+        ({"storage": {"restoreFrom": "mine"}}, "spec.storage.restoreFrom: expected `str` matching"),
+        ({"storage": {"restoreFrom": "0" * 32, "adoptRing": "r"}}, "wish for one of them"),
     ],
 )
 def test_a_wrong_field_is_named(spec: dict[str, Any], sentence: str) -> None:
