@@ -98,8 +98,10 @@ class Pods:
         """Wait until the pod's volume has a name; return it."""
         return str(until(lambda: self.get(pod).get("volume"), f"pod {pod} names its volume"))
 
-    def format(self, pod: int, volume: str, ring: str = "ring-a", token: str = TOKEN) -> int:
-        body = {"ring": ring, "ordinal": pod, "volume": volume}
+    def format(
+        self, pod: int, volume: str, ring: str = "ring-a", token: str = TOKEN, restores: str = ""
+    ) -> int:
+        body = {"ring": ring, "ordinal": pod, "volume": volume, "restores": restores}
         return self.ask(pod, "/v1/format", body, token)[0]
 
     def votes(self, pod: int) -> bool:

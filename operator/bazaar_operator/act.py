@@ -164,8 +164,10 @@ class Hands:
         token, pod = await self.token(seen), action.pod
         match action:
             case Format(_, volume):
-                body = {"ring": seen.bazaar.status.ring_id, "ordinal": pod.ordinal}
-                await self.peers.post(pod.at, "/v1/format", token, body | {"volume": volume})
+                ring, mark = seen.bazaar.status.ring_id, seen.bazaar.spec.storage.restore_from
+                body = {"ring": ring, "ordinal": pod.ordinal, "volume": volume}
+                body |= {"restores": mark} if mark else {}  # an older release knows no such word
+                await self.peers.post(pod.at, "/v1/format", token, body)
             case Resize(_, size, generation):
                 wish = {"size": size, "generation": generation}
                 await self.peers.post(pod.at, "/v1/members", token, wish)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from bazaar_operator import labels, manifests
 from bazaar_operator.spec import Bazaar, Member
-from bazaar_operator.views import SERVING, PeerView
+from bazaar_operator.views import AWAITING, SERVING, PeerView
 
 if TYPE_CHECKING:
     from bazaar_operator.trust import Trust
@@ -251,14 +251,17 @@ class Observation:
 
         All volumes are waited for, but not for ever: a pod that cannot be placed, or whose volume
         has no room, must not keep a majority from trading; it joins as a learner when it comes.
+        So it is where one of them makes the ring of a backup: the others may know of a life of this
+        ring that the status forgot.
         """
-        first = [p for _, p in heard(self.pods) if p.ordinal in self.makers]
+        count = self.bazaar.status.genesis_peers
+        first = [p for _, p in heard(self.pods) if p.ordinal < count]
         genesis = [peer for peer in first if peer.state != "full"]
         if not self.is_new or not self.bazaar.status.ring_id:
             return False
-        if any(peer.state not in {"empty", SERVING} for peer in genesis):
+        if any(peer.state not in {"empty", AWAITING, SERVING} for peer in genesis):
             return False
-        wanted = len(self.makers)
+        wanted = count
         if self.age_s > FORM_WITHOUT_ALL_S:
             wanted = wanted // 2 + 1
         return len(genesis) >= wanted

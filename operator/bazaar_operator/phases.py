@@ -29,6 +29,7 @@ COMES_UP = "see why pods do not start or volumes are not bound: kubectl describe
 PHASES: dict[str, Phase] = {
     "Pending": Phase(60, "look at the operator's log: it could not build the StatefulSet"),
     "Starting": Phase(300, COMES_UP),
+    "Awaiting": Phase(float("inf"), ""),
     "Running": Phase(float("inf"), ""),
     "Scaling": Phase(600, "see in the message what the trader waits for, and start that peer"),
     "Updating": Phase(
@@ -97,7 +98,7 @@ def _without_ring(seen: Observation) -> tuple[str, str]:
     if status.recovered_from.ring and not status.members and not seen.epoch:
         return "Starting", recovery.progress(seen)
     if restoring := _restoring(seen):
-        return "Starting", restoring
+        return restoring
     if not status.history and not seen.epoch:
         return "Starting", (
             f"{len(answering)} of {status.genesis_peers} peers answer,"
@@ -114,17 +115,19 @@ def _without_ring(seen: Observation) -> tuple[str, str]:
     return ("Waking" if status.phase in {"Hibernated", "Waking"} else "NoMajority"), told
 
 
-def _restoring(seen: Observation) -> str:
+def _restoring(seen: Observation) -> tuple[str, str] | None:
     """Say what a ring waits for that begins with a backup, and has not begun."""
     if not (seen.bazaar.spec.storage.restore_from and seen.is_new):
-        return ""
-    peer = next((p for _, p in heard(seen.pods) if p.ordinal in seen.makers), None)
+        return None
+    peer = next((p for _, p in heard(seen.pods) if p.ordinal == RESTORER), None)
+    if peer is None or peer.state == SERVING:
+        return None
     recorded = seen.bazaar.status.volumes.get(str(RESTORER))
-    if peer is None or (recorded is None and peer.state == "empty"):
-        return ""
-    if recorded is not None and peer.volume != recorded and peer.state != SERVING:
-        return LOST_BEFORE.format(peer=peer.ordinal)
-    return f"peer {peer.ordinal} says: {peer.why}" if peer.state == AWAITING else ""
+    # One that starts, or whose volume is full or locked, does not name it.
+    if recorded is not None and peer.volume and peer.volume != recorded:
+        return "Starting", LOST_BEFORE.format(peer=RESTORER)
+    phase = "Awaiting" if peer.state == AWAITING else "Starting"
+    return phase, f"peer {RESTORER} says: {peer.why}"
 
 
 def _with_ring(seen: Observation, ring: Ring) -> tuple[str, str]:

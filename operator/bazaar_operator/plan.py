@@ -148,7 +148,8 @@ def _formats(seen: Observation) -> list[Action]:
     return [
         Format(pod, peer.volume)
         for pod, peer in heard(seen.pods)
-        if peer.state == "empty"
+        if pod.ordinal in seen.makers
+        and peer.state == "empty"
         and peer.ring == status.ring_id
         and peer.volume
         and status.volumes.get(str(pod.ordinal)) == peer.volume

@@ -149,7 +149,7 @@ def _truths(
     yield "Available", "True" if trading else unknown, "" if trading else progress
     yield "TraderElected", "True" if somebody else unknown, ""
     asleep = phase == "Hibernated" and not seen.pods
-    rests = asleep or phase in {"Running", "Paused", "Foreign"}
+    rests = asleep or phase in {"Running", "Paused", "Foreign", "Awaiting"}
     yield "Reconciling", _truth(not (rests or late)), ""
     moving = phase in {"Pending", "Starting", "Scaling", "Updating", "Waking"}
     told = f"image {seen.image} waits: annotate {labels.UPDATE_TO}={seen.image}" if waits else ""

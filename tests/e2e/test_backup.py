@@ -40,7 +40,7 @@ def test_backup_of_a_ring_that_trades_becomes_another_ring(
     again.apply(storage={"restoreFrom": held["backup"]})
     give = f"{inside} -i again-0 -c peer -- bazaar restore - --url http://127.0.0.1:8600 {TOKEN}"
     waits = f"begins with backup {held['backup']}"
-    until(lambda: waits in again.condition("Progressing").get("message", ""), again.told)
+    until(lambda: waits in again.condition("Ready").get("message", ""), again.told)
     assert again.status()["volumes"] == {}
     shell(cluster, f"{give} < {file}")
     again.wait("Available", 180)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,17 @@ from bazaar_peer.core.messages import Member
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import peer_id
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime.checkpoint_file import Passing, read_checkpoint
+from bazaar_peer.runtime.checkpoint_file import Passing
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, VolumeError
-from bazaar_peer.runtime.restoring import SLICE_BYTES
-from bazaar_peer.runtime.salvage import begin, members_of, next_incarnation, next_members, restored
+from bazaar_peer.runtime.restoring import BACKUP_MAX_BYTES, SLICE_BYTES
+from bazaar_peer.runtime.salvage import (
+    backed_up,
+    begin,
+    members_of,
+    next_incarnation,
+    next_members,
+)
 
 PATH = "/v1/backup"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
@@ -57,11 +64,13 @@ async def fetch(url: str, file: Path | None, token: str) -> Told:
         return await _pass_on(url, token, sys.stdout.buffer.write)
     coming = file.with_name(f"{file.name}.new")
     try:
-        with coming.open("wb") as kept:
+        # It holds whose every key is: nobody else's eyes.
+        with os.fdopen(os.open(coming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as kept:
             told = await _pass_on(url, token, kept.write)
             kept.flush()
             os.fsync(kept.fileno())
         coming.rename(file)
+        Files().sync_folder(file.parent)
     finally:
         coming.unlink(missing_ok=True)
     return told
@@ -79,6 +88,8 @@ async def _pass_on(url: str, token: str, write: Callable[[bytes], object]) -> To
             ring = answer.headers.get("Bazaar-Index", "").rpartition(":")[0]
             async for piece in answer.content.iter_chunked(SLICE_BYTES):
                 passing.take(piece)
+                if passing.bytes > BACKUP_MAX_BYTES:
+                    raise CallError(f"more than {BACKUP_MAX_BYTES} bytes: no ring takes that")
                 write(piece)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise CallError(f"no backup from {url}: {no_answer(error)}") from error
@@ -133,6 +144,16 @@ def make(file: Path, folder: Path, peers: int | None) -> Told:
     if folder.exists() and any(folder.iterdir()):
         raise RingError(f"{folder} is not empty: a backup becomes a ring in a folder of its own")
     state = _read(file)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Whole under its name, or not there: `bazaar up` would make an empty ring of half a one.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
+        told = _make(state, Path(beside) / "ring", peers)
+        (Path(beside) / "ring").rename(folder)
+        Files().sync_folder(folder.parent)
+    return told | {"folder": str(folder)}
+
+
+def _make(state: State, folder: Path, peers: int | None) -> Told:
     market = _market(state)
     former = members_of(state).ring
     made = RingFile(
@@ -148,8 +169,7 @@ def make(file: Path, folder: Path, peers: int | None) -> Told:
     index = state.index
     begins = begin(state, members, 0)
     rebuild.write_ring(ring_folder.make_ring(folder, made), begins, Files())
-    told: Told = {"ring": made.ring, "former": former, "peers": made.peers, "index": index}
-    return told | {"folder": str(folder)}
+    return {"ring": made.ring, "former": former, "peers": made.peers, "index": index}
 
 
 def described(file: Path) -> Told:
@@ -168,10 +188,12 @@ def described(file: Path) -> Told:
 
 
 def _read(file: Path) -> State:
+    if not file.is_file():
+        raise RingError(f"there is no file {file}")
     try:
-        return restored(read_checkpoint(Files(), file)[1])
+        return backed_up(file)
     except VolumeError as wrong:
-        raise RingError(f"{file} is no backup, or not a whole one: {wrong}") from wrong
+        raise RingError(str(wrong)) from wrong
 
 
 def _market(state: State) -> Market:

@@ -43,6 +43,9 @@ def backup(
     from bazaar_peer.command import backup as copying  # noqa: PLC0415 - only this command needs it
 
     piped = file == STANDARD
+    _check(url)
+    if file.is_dir():
+        raise fail(f"{file} is a folder: name a file", 2)
     try:
         found = asyncio.run(copying.fetch(url, None if piped else file, _token(token_file)))
     except CallError as wrong:
@@ -75,10 +78,13 @@ def restore(
 
     if data is not None and url is not None:
         raise fail("name either --data, a folder of this machine, or --url, a peer that waits", 2)
+    if peers is not None and data is None:
+        raise fail("--peers is for a ring in --data; spec.peers says it in a cluster", 2)
     if file == STANDARD and url is None:
         raise fail("a pipe can be given to a peer only: name --url", 2)
     try:
         if url is not None:
+            _check(url)
             given = None if file == STANDARD else file
             found = asyncio.run(copying.give(url, given, _token(token_file)))
         elif data is not None:
@@ -90,6 +96,11 @@ def restore(
     except (local.RingError, OSError) as wrong:
         raise fail(str(wrong)) from wrong
     show(found, as_json, views.backup)
+
+
+def _check(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise fail(f"--url is http://HOST:PORT, not {url!r}: in a cluster see --help", 2)
 
 
 def _token(path: Path | None) -> str:

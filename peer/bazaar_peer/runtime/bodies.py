@@ -89,9 +89,10 @@ class Admission(Body, frozen=True):
 
 
 class Formatting(Admission, frozen=True):
-    """An empty volume that is to be a first one of its ring."""
+    """An empty volume that is to be a first one of its ring; `restores`: the backup's mark."""
 
     ring: Token
+    restores: Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")] = ""
 
 
 class Resignation(Body, frozen=True):

@@ -133,8 +133,10 @@ class Passing:
     """The bytes of a checkpoint file on their way through, however they are cut into pieces."""
 
     def __init__(self) -> None:
-        self.bytes = 0
-        self._header = self._last = b""
+        self.bytes = self._count = 0
+        self._header = self._last = self._head = b""
+        self._left = 0
+        """Of the part that passes; 0: the next one's length comes."""
         self._digest = hashlib.blake2b(digest_size=16)
 
     def take(self, piece: bytes) -> None:
@@ -143,16 +145,32 @@ class Passing:
         if not self._header and len(self._last) >= _HEADER.size:
             self._header, self._last = self._last[: _HEADER.size], self._last[_HEADER.size :]
         if self._header and len(self._last) > _TRAILER.size:
-            self._digest.update(self._last[: -_TRAILER.size])
-            self._last = self._last[-_TRAILER.size :]
+            body, self._last = self._last[: -_TRAILER.size], self._last[-_TRAILER.size :]
+            self._digest.update(body)
+            self._count_parts(body)
+
+    def _count_parts(self, body: bytes) -> None:
+        at = 0
+        while at < len(body):
+            if self._left:
+                passed = min(self._left, len(body) - at)
+                self._left -= passed
+            else:
+                passed = min(_PART.size - len(self._head), len(body) - at)
+                self._head += body[at : at + passed]
+                if len(self._head) == _PART.size:
+                    self._left, _ = _PART.unpack(self._head)
+                    self._head = b""
+                    self._count += 1
+            at += passed
 
     def whole(self) -> tuple[Place, str] | None:
         """Return its place and its digest in hexadecimal; None: it is cut short or changed."""
         if len(self._last) != _TRAILER.size or self.bytes < _HEADER.size + _TRAILER.size:
             return None
         self._digest.update(self._header)
-        end, _, digest = _TRAILER.unpack(self._last)
-        if end != _END or digest != self._digest.digest():
+        end, count, digest = _TRAILER.unpack(self._last)
+        if (end, count, digest) != (_END, self._count, self._digest.digest()):
             return None
         magic, epoch, last, chain, _ = _HEADER.unpack(self._header)
         return (Place(epoch, last, chain), digest.hex()) if magic == _MAGIC else None
@@ -176,6 +194,8 @@ def read_checkpoint(files: Files, path: Path) -> tuple[SavedCheckpoint, list[byt
         raise Damaged(path, "the checkpoint is of a format that this version does not know")
     parts, offsets, at = [], array("Q"), 0
     while at < len(body):
+        if len(body) - at < _PART.size:
+            raise Damaged(path, "the checkpoint ends in the middle of a part")
         length, _ = _PART.unpack_from(body, at)
         offsets.append(_HEADER.size + at)
         parts.append(body[at + _PART.size : at + _PART.size + length])

@@ -95,7 +95,10 @@ async def join(settings: ProcessSettings, waiting: Waiting, lying: Lying = NOTHI
     with locked(path):
         asks = _Asks(settings, waiting, name_of_volume(path), lying)
         log.info("asks_to_join", extra={"fields": {"volume": asks.volume}})
-        await asks.run()
+        try:
+            await asks.run()
+        finally:
+            await waiting.settled()
         if not waiting.formatted.is_set():
             _format(path, settings, asks)
 

@@ -21,7 +21,7 @@ from bazaar_peer.runtime.files import (
 from bazaar_peer.runtime.joining import Lying, join
 from bazaar_peer.runtime.log_files import archive_place
 from bazaar_peer.runtime.recovering import WHOLE, end_in, finish_recovering, recover_in_place
-from bazaar_peer.runtime.restoring import FILE as BACKUP
+from bazaar_peer.runtime.restoring import KEPT as BACKUP
 from bazaar_peer.runtime.set_aside import FLAG, finish_setting_aside
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, Layout, locked
@@ -142,8 +142,7 @@ def open_volume(settings: ProcessSettings) -> tuple[Volume, Recovered]:
     except BaseException:
         volume.close()
         raise
-    for name in ("asks", BACKUP):  # what was of use before it had a life
-        if (path / name).exists():
-            files.remove(path / name)
-            files.sync_folder(path)
+    for rest in [*path.glob("asks"), *path.glob(f"{BACKUP}*")]:  # of use before it had a life
+        files.remove(rest)
+        files.sync_folder(path)
     return volume, recovered

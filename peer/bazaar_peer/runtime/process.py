@@ -253,7 +253,10 @@ async def _awaited(
     opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
     ends = asked.waits()
     try:
-        await asyncio.wait([opening, *ends], return_when=asyncio.FIRST_COMPLETED)
+        everything: list[asyncio.Future[Any]] = [opening, waiting.broken, *ends]
+        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.broken.done():
+            waiting.broken.result()  # raises: the next start goes on from what is there
         return opening.result() if opening.done() else None
     finally:
         for task in (opening, *ends):

@@ -20,20 +20,27 @@ from bazaar_peer.core.messages import Member
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import ordinal_of, peer_id
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime.checkpoint_file import Passing, read_checkpoint
-from bazaar_peer.runtime.files import Files, VolumeError
+from bazaar_peer.runtime.checkpoint_file import Passing
+from bazaar_peer.runtime.files import DiskError, Files, VolumeError
 from bazaar_peer.runtime.problems import Problem
 from bazaar_peer.runtime.recovering import build_beside, discard, finish_recovering
-from bazaar_peer.runtime.salvage import begin, members_of, next_incarnation, next_members, restored
+from bazaar_peer.runtime.salvage import (
+    backed_up,
+    begin,
+    members_of,
+    next_incarnation,
+    next_members,
+)
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity
 
 FIRST = 0
 """The peer that is given the backup."""
-FILE, COMING = "backup", "backup.new"
+KEPT, COMING = "backup-", "backup.new"
+"""The file is kept under its mark: one that was given for another ring is none of this one's."""
 BACKUP_MAX_BYTES = 1 << 30
 SLICE_BYTES = 256 * 1024
-COMES_S = 600.0
+COMES_S, PIECE_S = 600.0, 30.0
 AWAITING = "awaiting"
 """The state of a first peer that has yet to be given its ring's backup."""
 GIVEN = "it has the backup that its ring begins with"
@@ -41,7 +48,12 @@ GIVEN = "it has the backup that its ring begins with"
 
 def awaits(settings: ProcessSettings) -> bool:
     """Tell whether this peer's ring begins with a backup that the peer has yet to be given."""
-    return _is_first(settings) and not (Path(settings.volume) / FILE).exists()
+    return _is_first(settings) and not file_of(settings).exists()
+
+
+def file_of(settings: ProcessSettings) -> Path:
+    """Return where the backup is kept until the ring has begun with it."""
+    return Path(settings.volume) / f"{KEPT}{settings.restores}"
 
 
 def why_awaiting(settings: ProcessSettings) -> str:
@@ -71,15 +83,15 @@ async def take(request: web.Request, settings: ProcessSettings) -> dict[str, obj
         if mark != settings.restores:
             said = f"this is backup {mark}" if mark else "this is no backup, or not a whole one"
             raise Problem(409, f"{said}: the ring is to begin with {settings.restores}")
-        state = await asyncio.to_thread(_read, coming)
-        _compare(state, settings)
-        Files().rename(coming, path / FILE)
+        state = await asyncio.to_thread(backed_up, coming)
+        compare(state, settings)
+        Files().rename(coming, file_of(settings))
         Files().sync_folder(path)
     except TimeoutError:
-        raise Problem(408, f"the backup did not come within {COMES_S:g} s") from None
+        raise Problem(408, "the backup did not come in time: give it again") from None
     except VolumeError as wrong:
         raise Problem(409, str(wrong)) from wrong
-    except OSError as error:
+    except (OSError, DiskError) as error:
         raise Problem(507, f"the volume cannot take the backup ({error}): enlarge it") from error
     finally:
         coming.unlink(missing_ok=True)
@@ -95,7 +107,7 @@ async def _keep(request: web.Request, file: Path) -> str:
     """Write what comes to a file, durably; return its mark, or nothing if it is none."""
     passing = Passing()
     with file.open("wb") as kept:
-        async for piece in request.content.iter_chunked(SLICE_BYTES):
+        while piece := await asyncio.wait_for(request.content.read(SLICE_BYTES), PIECE_S):
             passing.take(piece)
             if passing.bytes > BACKUP_MAX_BYTES:
                 raise Problem(413, f"a backup has at most {BACKUP_MAX_BYTES} bytes")
@@ -106,13 +118,12 @@ async def _keep(request: web.Request, file: Path) -> str:
     return found[1] if found else ""
 
 
-def _read(file: Path) -> State:
-    _, parts = read_checkpoint(Files(), file)
-    return restored(parts)
+def compare(state: State, settings: ProcessSettings) -> None:
+    """See that the ring's settings do not say otherwise than the backup.
 
-
-def _compare(state: State, settings: ProcessSettings) -> None:
-    """See that the ring's settings do not say otherwise than the backup."""
+    Raises:
+        Problem: they do.
+    """
     machine = state.machine
     assert isinstance(machine, Market)
     found = machine.settings.commission_bp
@@ -124,16 +135,16 @@ def _compare(state: State, settings: ProcessSettings) -> None:
         )
 
 
-def begin_with_backup(
-    settings: ProcessSettings, volume: str, files: Files | None = None
-) -> None:
+def begin_with_backup(settings: ProcessSettings, volume: str, files: Files | None = None) -> None:
     """Make the first volume, called `volume`, of what the backup holds; the folder is locked.
 
     Raises:
         VolumeError: the backup is damaged. DiskFull: there is no room for the volume.
+        Problem: the settings are others than when it was given.
     """
     files, path, me = files or Files(), Path(settings.volume), settings.me
-    state = _read(path / FILE)
+    state = backed_up(file_of(settings))
+    compare(state, settings)
     incarnation = next_incarnation(state)
     lives = [peer_id(ordinal, incarnation) for ordinal in range(max(settings.peers, me + 1))]
     first = tuple(
@@ -145,7 +156,7 @@ def begin_with_backup(
     discard(path, files)
     build_beside(path, identity, begin(state, members, 0), settings.archive, files)
     finish_recovering(path, files)
-    files.remove(path / FILE)
+    files.remove(file_of(settings))
 
 
 def _not_here(settings: ProcessSettings) -> str:

@@ -27,10 +27,10 @@ from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.state import State
 from bazaar_peer.core.types import NOBODY, Position, incarnation_of, ordinal_of
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime.checkpoint_file import CheckpointWriter
+from bazaar_peer.runtime.checkpoint_file import CheckpointWriter, read_checkpoint
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.ends import Place
-from bazaar_peer.runtime.files import Files, Reserve, VolumeError
+from bazaar_peer.runtime.files import Damaged, Files, Reserve, VolumeError
 from bazaar_peer.runtime.volume import Identity, Layout, format_volume
 
 LOOK = Layout(reserve_bytes=0)
@@ -74,6 +74,22 @@ def restored(parts: Iterable[bytes]) -> State:
         raise VolumeError(f"the checkpoint is of a format unknown here: {wrong}") from wrong
     if why := state.beyond_release():
         raise VolumeError(why)
+    return state
+
+
+def backed_up(file: Path) -> State:
+    """Read the state that a backup holds.
+
+    Raises:
+        VolumeError: it is no backup, or not a whole one, or of a format unknown here.
+    """
+    try:
+        parts = read_checkpoint(Files(), file)[1]
+    except Damaged as wrong:  # its sentence is about volumes
+        raise VolumeError(f"{file.name} is no backup, or not a whole one: {wrong.what}") from wrong
+    state = restored(parts)
+    if state.members is None:
+        raise VolumeError(f"{file.name} is no backup: it holds no ring")
     return state
 
 

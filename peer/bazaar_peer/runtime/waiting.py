@@ -23,10 +23,10 @@ from bazaar_peer.runtime.bodies import BODY_MAX_BYTES, Formatting, body_of
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.credential import CERTIFICATES, TOKEN, authorize_admin
 from bazaar_peer.runtime.entrance import Entrance, https_entrance
-from bazaar_peer.runtime.files import DiskFull, VolumeError
+from bazaar_peer.runtime.files import DiskFull, StoreFailed, VolumeError
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.problems import Problem, from_http
-from bazaar_peer.runtime.restoring import AWAITING, GIVEN, begin_with_backup, take
+from bazaar_peer.runtime.restoring import AWAITING, FIRST, GIVEN, begin_with_backup, take
 from bazaar_peer.runtime.set_aside import FOLDER
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity, format_volume, holds_data
@@ -53,7 +53,10 @@ class Waiting:
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
         self.last = ORIGIN
         self.formatted = asyncio.Event()
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails if the disk does while the volume is formatted: the process ends (R7)."""
         self._coming = asyncio.Lock()
+        self._forming: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
         self._https: Entrance | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -152,38 +155,66 @@ class Waiting:
             return web.json_response(FORMATTED)
         if self.state != "empty" or meant.volume != self.volume:
             raise Problem(409, f"volume {meant.volume} is not here, or not empty: {self.why}")
-        if settings.former or holds_data(path) or (path / FOLDER).exists():
-            raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
+        if meant.restores != settings.restores:
+            raise Problem(409, "the ring is to begin otherwise than this peer's settings say")
+        if settings.restores and settings.me != FIRST:
+            raise Problem(409, f"peer {FIRST} makes the ring of a backup: this one joins it")
+        if self._forming is None:
+            if settings.former or holds_data(path) or (path / FOLDER).exists():
+                raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
+            self._forming = asyncio.get_running_loop().create_task(self._form(path, meant.volume))
         try:
-            self._begin(path, meant.volume)
+            await asyncio.shield(self._forming)
         except DiskFull as full:
             raise Problem(507, f"the volume is full ({full}): make room on it") from full
         except VolumeError as wrong:
             raise Problem(409, str(wrong)) from wrong
-        log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": meant.volume}})
-        self.formatted.set()
+        except StoreFailed as failed:
+            raise Problem(500, f"{failed}: this peer starts anew") from failed
         return web.json_response(FORMATTED)
 
-    def _begin(self, path: Path, volume: str) -> None:
+    async def _form(self, path: Path, volume: str) -> None:
+        """Format the volume, in a thread: a backup may be large, and probes are answered."""
         settings = self.settings
-        if settings.restores:
-            begin_with_backup(settings, volume)
-            return
-        first = genesis(settings.ring, settings.peers, settings.commission_bp)
-        format_volume(path, Identity(settings.ring, settings.me, 0, volume), first)
+        try:
+            await asyncio.to_thread(_begin, settings, path, volume)
+        except StoreFailed as failed:
+            self.broken.set_exception(failed)
+            raise
+        except (DiskFull, VolumeError, Problem) as wrong:
+            self.tell("empty", f"it cannot begin: {wrong}", volume=self.volume)
+            raise
+        finally:
+            self._forming = None
+        log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": volume}})
+        self.formatted.set()
+
+    async def settled(self) -> None:
+        """Wait until no format is under way: whoever has the volume's lock keeps it until then."""
+        if self._forming is not None:
+            await asyncio.wait([self._forming])
 
     async def _backup(self, request: web.Request) -> web.Response:
         """Take the backup that the ring begins with, once; a repeat does no harm."""
         authorize_admin(request)
         if self._coming.locked():
-            raise Problem(409, "it is being given a backup just now: wait for that")
+            raise Problem(429, "it is being given a backup just now: wait for that")
         async with self._coming:
-            if self.state not in {AWAITING, "empty"} or self.formatted.is_set():
+            begins = self._forming is not None or self.formatted.is_set()
+            if self.state not in {AWAITING, "empty"} or begins:
                 raise Problem(409, f"this peer waits for no backup: {self.why}")
             told = await take(request, self.settings)
             if self.state == AWAITING:
                 self.tell("empty", GIVEN, volume=self.volume)
         return web.json_response(told)
+
+
+def _begin(settings: ProcessSettings, path: Path, volume: str) -> None:
+    if settings.restores:
+        begin_with_backup(settings, volume)
+        return
+    first = genesis(settings.ring, settings.peers, settings.commission_bp)
+    format_volume(path, Identity(settings.ring, settings.me, 0, volume), first)
 
 
 @web.middleware

@@ -96,6 +96,8 @@ class Ring:
     """Who became trader, in order."""
     heir: int = -1
     given_up: bool = False
+    genesis: bool = True
+    """It began with nothing, and all of its first peers at once."""
 
     @property
     def voters(self) -> set[int]:
@@ -123,7 +125,7 @@ class Peers:
             return None
         told: Object = {
             "state": self.state(mine), "why": self._why(mine), "ring": mine.ring,
-            "ordinal": ordinal, "volume": mine.volume.id, "release": "1",
+            "ordinal": ordinal, "volume": self._volume_told(mine), "release": "1",
         }  # fmt: skip
         if mine.tls:
             told["tls"] = mine.tls.told()
@@ -156,8 +158,13 @@ class Peers:
             "retired": [],
         }  # fmt: skip
 
+    def _volume_told(self, mine: Process) -> str:
+        return "" if self.state(mine) in {"starting", "full"} else mine.volume.id
+
     def _why(self, mine: Process) -> str:
-        return f"give it {mine.restores}" if self.state(mine) == "awaiting" else ""
+        if self.state(mine) == "awaiting":
+            return f"give it {mine.restores}"
+        return "its volume is full" if mine.volume.full else ""
 
     def _end(self, volume: Volume) -> Object:
         epoch = self.rings[volume.ring].epoch
@@ -227,8 +234,12 @@ class Peers:
             return 200, {"outcome": "formatted"}
         if mine.volume.ring or mine.ordinal >= mine.genesis:
             return 409, {"detail": "not a new one"}
+        if mine.restores != body.get("restores", ""):
+            return 409, {"detail": "the ring is to begin otherwise"}
         if mine.restores:
             return self._begin_with_backup(mine)
+        if mine.ring in self.rings and not self.rings[mine.ring].genesis:
+            self.amnesiacs.append(mine.volume.id)  # two rings of one id
         ring = self.rings.setdefault(mine.ring, _genesis(mine.genesis))
         life = ring.lives.get(mine.ordinal)
         if life is None or life.volume not in {"", mine.volume.id}:
@@ -246,7 +257,7 @@ class Peers:
             self.amnesiacs.append(mine.volume.id)  # two rings of one id
         lives = {o: Life(o, 1, voter=False, volume="") for o in range(mine.genesis)}
         lives[0] = Life(0, 1, voter=True, volume=mine.volume.id)
-        self.rings[mine.ring] = Ring(size=mine.genesis, lives=lives, epoch=7)
+        self.rings[mine.ring] = Ring(size=mine.genesis, lives=lives, epoch=7, genesis=False)
         mine.volume.ring, mine.volume.incarnation = mine.ring, 1
         return 200, {"outcome": "formatted"}
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from bazaar_operator import plan
 from bazaar_operator.observation import Observation
+from bazaar_operator.views import AWAITING, VOTELESS
+from tests.integration.operator.store import Key
 from tests.integration.operator.test_faults import Blow, Killed
-from tests.integration.operator.world import Operator, World
+from tests.integration.operator.world import IMAGE, NAME, SPACE, Operator, World
 
 MARK = "0123456789abcdef" * 2
 
@@ -43,8 +46,9 @@ async def test_ring_waits_for_its_backup_and_says_for_which() -> None:
 
     world.check()
     assert world.peers.rings == {}
-    assert (world.status["phase"], world.status["volumes"]) == ("Starting", {})
-    assert message(world, "Progressing") == f"peer 0 says: give it {MARK}"
+    assert (world.status["phase"], world.status["volumes"]) == ("Awaiting", {})
+    assert message(world, "Ready") == f"peer 0 says: give it {MARK}"
+    assert world.condition("Stalled") == world.condition("Reconciling") == "False"
 
 
 async def test_it_begins_with_one_voter_and_the_others_join() -> None:
@@ -104,7 +108,68 @@ async def test_volume_that_is_lost_before_it_began_is_told() -> None:
 
     world.check()
     assert world.peers.rings == {}
-    assert "may have begun it" in message(world, "Progressing")
+    assert "may have begun it" in message(world, "Ready")
+
+
+async def test_volume_that_is_full_is_not_taken_for_one_that_is_gone() -> None:
+    """It names no volume, as one that starts does; `delete the Bazaar` would be bad advice."""
+    world = restoring()
+    operator = Operator(world)
+    await operator.settle()
+    give(world)
+    while not world.status["volumes"]:
+        await operator.once()
+    world.peers.running[0].volume.full = True
+    await operator.go_on(3)
+    assert message(world, "Ready") == "peer 0 says: its volume is full"
+
+    world.peers.running[0].volume.full = False
+    await operator.settle()
+
+    world.check()
+    assert world.status["phase"] == "Running"
+
+
+@pytest.mark.parametrize("heard", [(), (1,), (1, 2)])
+async def test_old_status_and_a_lost_volume_make_no_second_ring(
+    heard: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 80: the other volumes know that the ring has begun, so they are waited for."""
+    world = await begun()
+    ring = world.status["ringId"]
+    old = {"observedGeneration": -1, "ringId": ring, "genesisPeers": 3, "image": IMAGE}
+    steps = [{"op": "replace", "path": "/status", "value": old}]
+    world.store.patch(Key("bazaars", SPACE, NAME), steps, "status")
+    world.lose_volume(0)
+    run, down = world._run, {f"{NAME}-{i}" for i in {1, 2} - set(heard)}
+    for name in down:
+        world.crash(int(name[-1]))
+    monkeypatch.setattr(world, "_run", lambda p: p["metadata"]["name"] in down or run(p))
+    operator = Operator(world, ahead_s=100)
+    for _ in range(12):
+        await operator.once()
+        world.tick()
+        if 0 in world.peers.running:
+            give(world)
+
+    world.check()
+    assert world.peers.rings[ring].lives[1].voter
+
+
+async def test_operator_that_knows_no_backups_begins_no_second_ring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It rolls peers 1 and 2 to settings without the backup, and has all three formatted."""
+    world = restoring()
+    await Operator(world).settle()
+    world.wish(storage={"restoreFrom": None})
+    monkeypatch.setattr(plan, "VOTELESS", VOTELESS - {AWAITING})
+    give(world)
+
+    await Operator(world).go_on(50)
+
+    world.check()
+    assert [ring.genesis for ring in world.peers.rings.values()] == [True]
 
 
 async def test_killed_at_any_write_it_comes_to_the_same_end() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,16 +30,19 @@ from bazaar_peer.core.vector_clock import sealed
 from bazaar_peer.core.waiting import digest_of
 from bazaar_peer.market.commands import Deposit, encode_command
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime import opening, recovering, restoring
+from bazaar_peer.runtime import opening, process, recovering, restoring
 from bazaar_peer.runtime.checkpoint_file import encoded
 from bazaar_peer.runtime.ends import Place
-from bazaar_peer.runtime.files import Damaged, DiskFull, Missing
+from bazaar_peer.runtime.files import Damaged, DiskFull, Locked, Missing, StoreFailed
 from bazaar_peer.runtime.genesis import genesis
+from bazaar_peer.runtime.joining import join
 from bazaar_peer.runtime.opening import open_volume
 from bazaar_peer.runtime.restoring import AWAITING, begin_with_backup
 from bazaar_peer.runtime.salvage import executed
 from bazaar_peer.runtime.settings import ProcessSettings
+from bazaar_peer.runtime.volume import lock_folder
 from bazaar_peer.runtime.waiting import Waiting
+from bazaar_peer.telemetry.telemetry import Telemetry
 from tests.integration.ring.killer import Killed, Killer
 from tests.integration.ring.test_recover_in_place import NoSpace, Quick, Stopping
 from tests.unit.runtime.test_joining import TOKEN, pod
@@ -104,7 +109,8 @@ async def give(waiting: Waiting, content: bytes, token: str = TOKEN) -> tuple[in
 
 
 async def form(waiting: Waiting, volume: str = VOLUME) -> int:
-    body = {"ring": "r", "ordinal": waiting.settings.me, "volume": volume}
+    mark = waiting.settings.restores
+    body = {"ring": "r", "ordinal": waiting.settings.me, "volume": volume, "restores": mark}
     return (await asked(waiting, "POST", "/v1/format", body))[0]
 
 
@@ -144,7 +150,8 @@ def begun(settings: ProcessSettings) -> None:
     assert state.lookup_key("ann", "k1") is not None, "a repeat is known"
     assert isinstance(state.machine, Market)
     assert dict(state.machine.lots.items())
-    rests = {"asks", restoring.FILE, restoring.COMING, recovering.BUILDING, recovering.WHOLE}
+    rests = {"asks", restoring.COMING, recovering.BUILDING, recovering.WHOLE}
+    rests.add(f"{restoring.KEPT}{MARK}")
     assert not set(names(Path(settings.volume))) & rests
 
 
@@ -222,6 +229,106 @@ async def test_backup_that_is_too_large_or_has_no_room_is_refused(
         assert (await give(waiting, BACKUP))[0] == 200
 
 
+async def test_file_of_another_ring_is_none_of_this_ones(tmp_path: Path) -> None:
+    """Claims are retained: an earlier Bazaar of that name may have waited for another backup."""
+    settings = settings_of(tmp_path)
+    await asyncio.to_thread((tmp_path / f"{restoring.KEPT}{OTHER[-16:].hex()}").write_bytes, OTHER)
+
+    async with waiting_peer(settings) as waiting:
+        assert waiting.state == AWAITING
+        assert (await give(waiting, BACKUP))[0] == 200
+        assert await form(waiting) == 200
+    begun(settings)
+    assert not [name for name in names(tmp_path) if name.startswith(restoring.KEPT)]
+
+
+async def test_settings_that_changed_since_it_was_given_are_seen(tmp_path: Path) -> None:
+    async with waiting_peer(settings_of(tmp_path)) as waiting:
+        assert (await give(waiting, BACKUP))[0] == 200
+    async with waiting_peer(settings_of(tmp_path, commission_bp=30)) as waiting:
+        assert waiting.state == "empty"
+        assert await form(waiting) == 409
+        assert "it cannot begin: the backup's ring takes 0 basis points" in waiting.why
+
+
+async def test_order_to_begin_otherwise_than_the_settings_say_is_refused(tmp_path: Path) -> None:
+    """An operator of another release may not know of backups, and would begin an empty ring."""
+    file = tmp_path / f"{restoring.KEPT}{MARK}"
+    await asyncio.to_thread(file.write_bytes, BACKUP)
+    plain = structs.replace(settings_of(tmp_path), restores="")
+    for settings, restores in [(settings_of(tmp_path), ""), (plain, MARK)]:
+        async with waiting_peer(settings) as waiting:
+            body = {"ring": "r", "ordinal": 0, "volume": VOLUME, "restores": restores}
+            status, told = await asked(waiting, "POST", "/v1/format", body)
+        assert (status, "begin otherwise" in told["detail"]) == (409, True), told
+    async with waiting_peer(settings_of(tmp_path, me=1)) as waiting:
+        assert await form(waiting) == 409, "a recorded volume of another peer, whoever recorded it"
+
+
+async def test_disk_that_fails_in_the_middle_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R7: what lies there is half moved, and the next start goes on with it."""
+
+    def fails(*_: object) -> None:
+        raise StoreFailed("the disk failed to rename: EIO")
+
+    made: list[Waiting] = []
+
+    class Seen(Waiting):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            made.append(self)
+            self.settings = structs.replace(self.settings, port=0)
+
+    monkeypatch.setattr("bazaar_peer.runtime.waiting.begin_with_backup", fails)
+    monkeypatch.setattr(process, "Waiting", Seen)
+    file = tmp_path / f"{restoring.KEPT}{MARK}"
+    await asyncio.to_thread(file.write_bytes, BACKUP)
+    settings = settings_of(tmp_path)
+    life = asyncio.create_task(process._awaited(settings, process.Asked(), Telemetry(), None))
+    async with asyncio.timeout(20):
+        while not (made and made[0].volume):  # noqa: ASYNC110 - it names its volume
+            await asyncio.sleep(0.01)
+    assert await form(made[0], made[0].volume) == 500
+
+    with pytest.raises(StoreFailed):
+        await asyncio.wait_for(life, 20)
+
+
+async def test_lock_is_kept_until_a_format_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K1: a process that is asked to end in the middle of it leaves nothing to another one."""
+    begins, goes_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begins.set()
+        assert goes_on.wait(20)
+
+    monkeypatch.setattr("bazaar_peer.runtime.waiting.begin_with_backup", slow)
+    settings = settings_of(tmp_path)
+    file = tmp_path / f"{restoring.KEPT}{MARK}"
+    await asyncio.to_thread(file.write_bytes, BACKUP)
+    async with waiting_peer(settings) as waiting:
+        joining = asyncio.create_task(join(settings, waiting))
+        await asyncio.sleep(0.1)
+        order = asyncio.create_task(form(waiting, waiting.volume))
+        await asyncio.to_thread(begins.wait, 20)
+        again = asyncio.create_task(form(waiting, waiting.volume))
+        await asyncio.sleep(0.1)
+        joining.cancel()
+        await asyncio.sleep(0.1)
+
+        with pytest.raises(Locked):
+            lock_folder(tmp_path)
+
+        goes_on.set()
+        assert [await order, await again] == [200, 200]
+        await asyncio.gather(joining, return_exceptions=True)
+        os.close(lock_folder(tmp_path))
+
+
 # ---- interruptions
 
 
@@ -263,7 +370,7 @@ def _fresh(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(path.with_name("archive.1"), ignore_errors=True)
     path.mkdir()
-    (path / restoring.FILE).write_bytes(BACKUP)
+    (path / f"{restoring.KEPT}{MARK}").write_bytes(BACKUP)
 
 
 def test_interrupted_at_any_step_it_begins_well(tmp_path: Path, killer: Killer) -> None:
