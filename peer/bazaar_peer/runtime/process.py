@@ -251,12 +251,11 @@ async def _awaited(
     waiting = Waiting(settings, telemetry, certificates)
     await waiting.start()
     opening = asyncio.get_running_loop().create_task(opened(settings, waiting))
-    ends = asked.waits()
+    ends = [*asked.waits(), asyncio.get_running_loop().create_task(waiting.broken.wait())]
     try:
-        everything: list[asyncio.Future[Any]] = [opening, waiting.broken, *ends]
-        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.broken.done():
-            waiting.broken.result()  # raises: the next start goes on from what is there
+        await asyncio.wait([opening, *ends], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.failure is not None:
+            raise waiting.failure  # the next start goes on from what is there
         return opening.result() if opening.done() else None
     finally:
         for task in (opening, *ends):

@@ -53,8 +53,9 @@ class Waiting:
         self.state, self.why, self.volume, self.found = "starting", "its volume is read", "", ""
         self.last = ORIGIN
         self.formatted = asyncio.Event()
-        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails if the disk does while the volume is formatted: the process ends (R7)."""
+        self.broken = asyncio.Event()
+        """The disk failed in a format, as `failure` says: the process ends (R7)."""
+        self.failure: StoreFailed | None = None
         self._coming = asyncio.Lock()
         self._forming: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
@@ -179,7 +180,8 @@ class Waiting:
         try:
             await asyncio.to_thread(_begin, settings, path, volume)
         except StoreFailed as failed:
-            self.broken.set_exception(failed)
+            self.failure = failed
+            self.broken.set()
             raise
         except (DiskFull, VolumeError, Problem) as wrong:
             self.tell("empty", f"it cannot begin: {wrong}", volume=self.volume)

@@ -24,7 +24,8 @@ def test_it_runs_a_command_that_there_is_as_the_restricted_standard_wants() -> N
 
     assert told.exit_code == 0
     assert all(word in told.stdout for word in ("--url", "--token-file"))
-    assert script.startswith('bazaar backup "/backups/')
+    assert script.startswith("rm -f /backups/*.new ")
+    assert 'bazaar backup "/backups/' in script
     assert f"http://{labels.client_service('bazaar')}:{labels.CLIENT_PORT}" in script
     assert pod["volumes"][1]["secret"]["secretName"] == labels.admin_secret("bazaar")
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]

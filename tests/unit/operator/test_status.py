@@ -10,7 +10,7 @@ import pytest
 from bazaar_operator.news import news
 from bazaar_operator.observation import Observation, Pod
 from bazaar_operator.phases import PHASES
-from bazaar_operator.spec import Condition, Status
+from bazaar_operator.spec import Condition, Status, Storage
 from bazaar_operator.status import derive
 from tests.unit.operator.test_plan import IMAGE, RING, bazaar, healthy, member, pod, seen, view
 
@@ -49,6 +49,10 @@ SEEN: dict[str, Observation] = {
     "NoMajority": seen(bazaar(), ring_of(2)),
     "Unknown": seen(bazaar(status={"members": MEMBERS}), tuple(pod(i, None) for i in range(3))),
     "Foreign": foreign(),
+    "Awaiting": seen(
+        bazaar(storage=Storage(restore_from="0" * 32), status={"history": False}),
+        tuple(pod(i, view(i, (), **EMPTY | {"state": "awaiting"})) for i in range(3)),
+    ),
     "Hibernated": seen(bazaar(hibernated=True), (), replicas=0),
     "Waking": seen(bazaar(status={"phase": "Hibernated"}), ring_of(2)),
     "Paused": healthy(paused=True),
@@ -74,7 +78,9 @@ def test_who_is_late_is_stalled_and_told_what_to_do(phase: str) -> None:
 
     stalled = {c.type: c for c in late.conditions}["Stalled"]
 
-    assert (stalled.status == "True") == (phase not in {"Running", "Hibernated", "Paused"})
+    assert (stalled.status == "True") == (
+        phase not in {"Running", "Awaiting", "Hibernated", "Paused"}
+    )
     assert bool(stalled.message) == (stalled.status == "True")
     early = derive(at(told, max(0, deadline - 1), first))
     expected = "True" if phase == "Foreign" else "False"
