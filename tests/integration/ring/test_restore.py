@@ -312,7 +312,9 @@ async def test_lock_is_kept_until_a_format_has_ended(
     await asyncio.to_thread(file.write_bytes, BACKUP)
     async with waiting_peer(settings) as waiting:
         joining = asyncio.create_task(join(settings, waiting))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while waiting.volume == VOLUME:  # noqa: ASYNC110 - it names its own
+                await asyncio.sleep(0.01)
         order = asyncio.create_task(form(waiting, waiting.volume))
         await asyncio.to_thread(begins.wait, 20)
         again = asyncio.create_task(form(waiting, waiting.volume))
