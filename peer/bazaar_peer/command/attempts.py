@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ HEAD_MAX_BYTES = 16 * 1024
 ADDRESSES_MAX = 16
 
 OVERTIME, REFUSED, BROKEN, UNKNOWN_NAME = "timeout", "refused", "broken", "no_address"
-"""What an attempt without an answer is counted as."""
+UNTRUSTED = "untrusted"
+"""What an attempt is counted as that has no answer, or comes to no trusted certificate."""
 
 POST = (
     "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
@@ -37,6 +39,8 @@ class Target:
     url: str
     host: str
     port: int
+    trust: ssl.SSLContext | None = None
+    """By what https is spoken with it; None: plain HTTP."""
     addresses: list[str] = field(default_factory=list)
     turn: int = 0
     asked_at: float = 0.0
@@ -47,16 +51,18 @@ class Target:
         """Read a URL.
 
         Raises:
-            UrlError: it is not of the form http://HOST:PORT.
+            UrlError: it is not of the form http://HOST:PORT, or https.
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or 80
+            port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             parts, port = urlsplit(""), 0
-        if parts.scheme != "http" or not parts.hostname or parts.path not in {"", "/"}:
+        known = parts.scheme in {"http", "https"} and parts.path in {"", "/"}
+        if not known or not parts.hostname:
             raise UrlError(f"--url is http://HOST:PORT, not {url!r}")
-        return cls(url, parts.hostname, port)
+        trust = ssl.create_default_context() if parts.scheme == "https" else None
+        return cls(url, parts.hostname, port, trust)
 
     def address(self) -> str | None:
         """Return the next address at once, and have them looked up anew when they are old."""
@@ -118,8 +124,12 @@ async def attempt(target: Target, call: Call, seconds: float) -> int | str:
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(seconds):
+            trust = target.trust
             reader, writer = await asyncio.open_connection(
-                address, target.port, limit=HEAD_MAX_BYTES
+                *(address, target.port),
+                limit=HEAD_MAX_BYTES,
+                ssl=trust,
+                server_hostname=target.host if trust else None,
             )
             writer.write(call.request(target.host, seconds))
             return await _status(reader)
@@ -129,6 +139,8 @@ async def attempt(target: Target, call: Call, seconds: float) -> int | str:
     except ConnectionRefusedError:
         target.doubt()
         return REFUSED
+    except ssl.SSLCertVerificationError:
+        return UNTRUSTED
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
         target.doubt()
         return BROKEN

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from bazaar_peer.command import local, views
+from bazaar_peer.command.attempts import UNTRUSTED
+from bazaar_peer.command.client import TRUST_HINT
 from bazaar_peer.command.options import Json, fail
 from bazaar_peer.command.ring_folder import NoProofError
 
@@ -65,7 +67,9 @@ def verify(
 
 
 def load(
-    url: Annotated[list[str], typer.Option(help="Where orders go; several take turns.")],
+    url: Annotated[
+        list[str], typer.Option(help="Where orders go, http or https; several take turns.")
+    ],
     rate: Annotated[float, typer.Option(help="Orders a second.")] = 20.0,
     seconds: Annotated[float, typer.Option(help="How long orders are due.")] = 10.0,
     acknowledged: Annotated[
@@ -106,12 +110,19 @@ def load(
         raise fail(str(wrong), 2) from wrong
     sys.stdout.write(json.dumps(tally.told()) + "\n")
     if not tally.begun:
-        raise fail(
-            f"nobody took the goods that were to be bought, so nothing was ordered. Is a ring "
-            f"running at {', '.join(url)}, and has it a trader? `bazaar ring --url` shows it"
-        )
+        raise fail(_why_nothing(url, untrusted=bool(tally.answers[UNTRUSTED])))
     if strict and tally.failed:
         raise typer.Exit(1)
+
+
+def _why_nothing(urls: list[str], *, untrusted: bool) -> str:
+    where = ", ".join(urls)
+    if untrusted:
+        return f"nobody at {where} shows a certificate that is trusted ({TRUST_HINT})"
+    return (
+        "nobody took the goods that were to be bought, so nothing was ordered. Is a ring "
+        f"running at {where}, and has it a trader? `bazaar ring --url` shows it"
+    )
 
 
 def selftest(

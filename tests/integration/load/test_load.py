@@ -14,8 +14,10 @@ import pytest
 from aiohttp import web
 
 from bazaar_peer.command import load as loading
+from bazaar_peer.command.attempts import UNTRUSTED
 from bazaar_peer.command.load import PAUSE_S, Load, LoadError, Options
 from bazaar_peer.command.orders import OK, REJECTED, UNKNOWN, read_orders
+from bench.pods import Folder
 from tests.integration.ring.conftest import bazaar
 
 Answer = Callable[[str, int], int | None]
@@ -227,3 +229,48 @@ async def test_strict_load_ends_with_1_if_any_failed(server: Server, tmp_path: P
     # The server counts attempts by key: both loads have the same ones.
     assert json.loads(plain.stdout)["failed"] == 1
     assert len(listed.read_text().splitlines()) == 20
+
+
+@pytest.fixture
+async def by_tls(tmp_path: Path) -> AsyncIterator[tuple[Server, Path]]:
+    """Serve by TLS; yield the server, and the file of whom to trust."""
+    folder, made = Folder(tmp_path / "certificates", "127.0.0"), Server()
+    app = web.Application()
+    app.router.add_post("/v1/{what}", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    context = folder.certificates(1).for_clients
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    yield made, folder.path / "ca.crt"
+    await runner.cleanup()
+
+
+async def test_orders_go_by_tls_to_who_shows_a_trusted_certificate(
+    by_tls: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, trusted = by_tls
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    url = f"https://127.0.0.1:{server.port}"
+
+    told = (await Load(replace(options(server), urls=[url]), None).run()).told()
+
+    assert (told["sent"], told["acknowledged"], told["failed"]) == (21, 21, 0)
+    assert server.attempts.total() == 21
+
+
+async def test_who_shows_none_that_is_trusted_is_told_nothing(
+    by_tls: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = by_tls
+    monkeypatch.setattr(loading, "DEADLINE_S", 0.5)
+    url = f"https://127.0.0.1:{server.port}"
+
+    tally = await Load(replace(options(server), urls=[url]), None).run()
+    done = await asyncio.to_thread(bazaar, "load", "--url", url, "--seconds", 1)
+
+    assert not tally.begun
+    assert set(tally.answers) == {UNTRUSTED}
+    assert server.attempts.total() == 0
+    assert (done.returncode, "SSL_CERT_FILE names the file" in done.stderr) == (1, True), done
