@@ -146,3 +146,22 @@ def test_running_ring_is_audited_by_tls(pods: Pods, tmp_path: Path) -> None:
     for said in (refused.stderr, asked(pods, tmp_path / "nobody").stderr):
         assert "SSL_CERT_FILE names the file of whom to trust" in " ".join(said.split())
     assert asked(pods, folder.path / "ca.crt").returncode == 0
+
+
+def test_ring_is_backed_up_and_loaded_by_tls(pods: Pods, tmp_path: Path) -> None:
+    folder, file, token = (
+        Folder(tmp_path / "certificates", pods.net),
+        tmp_path / "b",
+        tmp_path / "t",
+    )
+    token.write_text(TOKEN)
+    pods.make(3, folder.settings)
+    url = ("--url", f"https://{pods.net}.1:8602")
+    loaded = told(folder.path / "ca.crt", "load", *url, "--seconds", 1, "--strict")
+
+    refused = told(tmp_path / "nobody", "backup", file, *url, "--token-file", token)
+    done = told(folder.path / "ca.crt", "backup", file, *url, "--token-file", token, "--json")
+
+    assert (loaded.returncode, json.loads(loaded.stdout)["failed"]) == (0, 0), loaded
+    assert (refused.returncode, "SSL_CERT_FILE" in refused.stderr) == (1, True), refused
+    assert json.loads(done.stdout)["ring"] == "ring-a"
