@@ -6,6 +6,8 @@ deadline each, and with what a person can do about one that lasts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from bazaar_operator import recovery
@@ -127,7 +129,17 @@ def _restoring(seen: Observation) -> tuple[str, str] | None:
     if recorded is not None and peer.volume and peer.volume != recorded:
         return "Starting", LOST_BEFORE.format(peer=RESTORER)
     phase = "Awaiting" if peer.state == AWAITING else "Starting"
-    return phase, f"peer {RESTORER} says: {peer.why}"
+    return phase, "; ".join([f"peer {RESTORER} says: {peer.why}", *_missing(seen)])
+
+
+def _missing(seen: Observation) -> Iterator[str]:
+    """Say whom of its first peers a new ring waits for, too."""
+    first = [p for _, p in heard(seen.pods) if p.ordinal < seen.bazaar.status.genesis_peers]
+    if len(first) < seen.bazaar.status.genesis_peers:
+        yield f"{len(first)} of {seen.bazaar.status.genesis_peers} peers answer"
+    for peer in first:
+        if peer.state not in {"empty", AWAITING, SERVING} and peer.ordinal != RESTORER:
+            yield f"peer {peer.ordinal} says: {peer.why}"
 
 
 def _with_ring(seen: Observation, ring: Ring) -> tuple[str, str]:

@@ -129,9 +129,10 @@ async def attempt(target: Target, call: Call, seconds: float) -> int | str:
                 *(address, target.port),
                 limit=HEAD_MAX_BYTES,
                 ssl=trust,
-                server_hostname=target.host if trust else None,
+                server_hostname=target.host.rstrip(".") if trust else None,
             )
-            writer.write(call.request(target.host, seconds))
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            writer.write(call.request(host, seconds))
             return await _status(reader)
     except TimeoutError:
         target.doubt()

@@ -36,6 +36,8 @@ from bazaar_peer.runtime.salvage import (
 
 PATH = "/v1/backup"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+SEAL = "ring.json"
+"""It moves last: with it there is a ring."""
 CUT_SHORT = "the backup broke off, or is none: try again, or ask another peer"
 Told = dict[str, Any]
 
@@ -144,12 +146,19 @@ def make(file: Path, folder: Path, peers: int | None) -> Told:
     if folder.exists() and any(folder.iterdir()):
         raise RingError(f"{folder} is not empty: a backup becomes a ring in a folder of its own")
     state = _read(file)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    files, place = Files(), folder.resolve()
     # Whole under its name, or not there: `bazaar up` would make an empty ring of half a one.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
-        told = _make(state, Path(beside) / "ring", peers)
-        (Path(beside) / "ring").rename(folder)
-        Files().sync_folder(folder.parent)
+    beside = place if place.exists() else place.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{place.name}-") as building:
+        whole = Path(building) / "ring"
+        told = _make(state, whole, peers)
+        if beside == place:  # it may be a volume's mount, which nothing takes the place of
+            for entry in sorted(whole.iterdir(), key=lambda entry: entry.name == SEAL):
+                files.rename(entry, place / entry.name)
+        else:
+            files.rename(whole, place)
+        files.sync_folder(beside)
     return told | {"folder": str(folder)}
 
 

@@ -110,7 +110,7 @@ def load(
         raise fail(str(wrong), 2) from wrong
     sys.stdout.write(json.dumps(tally.told()) + "\n")
     if not tally.begun:
-        raise fail(_why_nothing(url, untrusted=bool(tally.answers[UNTRUSTED])))
+        raise fail(_why_nothing(url, untrusted=set(tally.answers) == {UNTRUSTED}))
     if strict and tally.failed:
         raise typer.Exit(1)
 

@@ -99,6 +99,8 @@ async def join(settings: ProcessSettings, waiting: Waiting, lying: Lying = NOTHI
             await asks.run()
         finally:
             await waiting.settled()
+        if waiting.failure is not None:
+            raise waiting.failure
         if not waiting.formatted.is_set():
             _format(path, settings, asks)
 

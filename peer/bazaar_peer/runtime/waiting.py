@@ -160,6 +160,8 @@ class Waiting:
             raise Problem(409, "the ring is to begin otherwise than this peer's settings say")
         if settings.restores and settings.me != FIRST:
             raise Problem(409, f"peer {FIRST} makes the ring of a backup: this one joins it")
+        if self._coming.locked():
+            raise Problem(429, "it is being given a backup just now")
         if self._forming is None:
             if settings.former or holds_data(path) or (path / FOLDER).exists():
                 raise Problem(409, "this volume, or its ring, has a history: it joins as a learner")
@@ -179,13 +181,14 @@ class Waiting:
         settings = self.settings
         try:
             await asyncio.to_thread(_begin, settings, path, volume)
-        except StoreFailed as failed:
-            self.failure = failed
-            self.broken.set()
-            raise
         except (DiskFull, VolumeError, Problem) as wrong:
             self.tell("empty", f"it cannot begin: {wrong}", volume=self.volume)
             raise
+        except Exception as wrong:  # whatever lies there now, the next start goes on from it
+            failed = wrong if isinstance(wrong, StoreFailed) else StoreFailed(repr(wrong))
+            self.failure = failed
+            self.broken.set()
+            raise failed from wrong
         finally:
             self._forming = None
         log.info("formatted", extra={"fields": {"ring": settings.ring, "volume": volume}})
@@ -206,8 +209,7 @@ class Waiting:
             if self.state not in {AWAITING, "empty"} or begins:
                 raise Problem(409, f"this peer waits for no backup: {self.why}")
             told = await take(request, self.settings)
-            if self.state == AWAITING:
-                self.tell("empty", GIVEN, volume=self.volume)
+            self.tell("empty", GIVEN, volume=self.volume)
         return web.json_response(told)
 
 

@@ -51,6 +51,21 @@ async def test_ring_waits_for_its_backup_and_says_for_which() -> None:
     assert world.condition("Stalled") == world.condition("Reconciling") == "False"
 
 
+async def test_whom_it_waits_for_besides_is_told() -> None:
+    world = restoring()
+    operator = Operator(world, ahead_s=100)
+    await operator.settle()
+    give(world)
+    world.peers.running[1].volume.full = True
+    world.peers.running[2].silent = True
+
+    await operator.go_on(3)
+
+    assert world.peers.rings == {}
+    told = message(world, "Ready")
+    assert told.endswith("; 2 of 3 peers answer; peer 1 says: its volume is full")
+
+
 async def test_it_begins_with_one_voter_and_the_others_join() -> None:
     world = await begun()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bazaar_peer.command import backup
+from bazaar_peer.command.ring_folder import open_ring
 from bazaar_peer.runtime.checkpoint_file import read_checkpoint
 from bazaar_peer.runtime.files import Files
 from bazaar_peer.runtime.salvage import restored
@@ -116,6 +118,33 @@ def test_misuse_is_told_and_makes_nothing(
 
     assert (done.returncode, said in " ".join(done.stderr.split())) == (code, True), done
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("place", [".", "there", "link", "new", "far/new"])
+def test_ring_is_made_where_it_was_asked_for_and_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A folder that is there may be a volume's mount: nothing can take its place."""
+    file, home = tmp_path / "fair.backup", tmp_path / "home"
+    file.write_bytes(BACKUP)
+    (home / "there").mkdir(parents=True)
+    (home / "link").symlink_to("there")
+    (home / "empty").mkdir()
+    inside = home / "empty" if place == "." else home
+    monkeypatch.chdir(inside)
+    before = set(inside.iterdir())
+
+    made = backup.make(file, Path(place), 2)
+
+    folder = open_ring(Path(place))
+    assert folder is not None
+    assert (folder.made.ring, folder.made.peers) == (made["ring"], 2)
+    assert {path.name for path in Path(place).iterdir()} == {
+        "archive", "logs", "peer-0", "peer-1", "ring.json", "stats"
+    }  # fmt: skip
+    if place != ".":
+        first = place.split("/", maxsplit=1)[0]
+        assert {path.name for path in set(inside.iterdir()) - before} <= {first}
 
 
 def test_file_says_what_it_holds_in_plain_words(tmp_path: Path) -> None:

@@ -265,13 +265,16 @@ async def test_order_to_begin_otherwise_than_the_settings_say_is_refused(tmp_pat
         assert await form(waiting) == 409, "a recorded volume of another peer, whoever recorded it"
 
 
+@pytest.mark.parametrize(
+    "wrong", [StoreFailed("the disk failed to rename: EIO"), OSError(5, "EIO")]
+)
 async def test_disk_that_fails_in_the_middle_ends_the_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Exception
 ) -> None:
     """R7: what lies there is half moved, and the next start goes on with it."""
 
     def fails(*_: object) -> None:
-        raise StoreFailed("the disk failed to rename: EIO")
+        raise wrong
 
     made: list[Waiting] = []
 
@@ -292,8 +295,19 @@ async def test_disk_that_fails_in_the_middle_ends_the_process(
             await asyncio.sleep(0.01)
     assert await form(made[0], made[0].volume) == 500
 
-    with pytest.raises(StoreFailed):
+    with pytest.raises(StoreFailed, match="EIO"):
         await asyncio.wait_for(life, 20)
+
+
+async def test_nothing_is_formatted_on_a_disk_that_failed(tmp_path: Path) -> None:
+    waiting = Waiting(settings_of(tmp_path))
+    waiting.formatted.set()  # the questions end
+    waiting.failure = StoreFailed("EIO")
+
+    with pytest.raises(StoreFailed):
+        await join(waiting.settings, waiting)
+
+    assert names(tmp_path) == ["asks", "lock"]
 
 
 async def test_lock_is_kept_until_a_format_has_ended(

@@ -144,7 +144,8 @@ class ClusterRing:
         options: Object = {"preconditions": {"uid": victim.life}}
         if kind is not Kind.RESIGN:
             options["gracePeriodSeconds"] = 0
-        await (await self._kube()).call("delete", self._path(victim.peer), options)
+        kube = await self._kube()
+        await kube.call("delete", self._path(victim.peer), options, patient=False)
         await self._gone(victim.peer, victim.life)
 
     def _base(self, peer: int) -> str:
@@ -219,7 +220,8 @@ class ClusterRing:
         kube, path = await self._kube(), f"/api/v1/nodes/{node}"
         for left in reversed(range(UNCORDON_TRIES)):
             try:
-                await kube.call("patch", path, {"spec": {"unschedulable": None}}, kind=MERGE)
+                wish = {"spec": {"unschedulable": None}}
+                await kube.call("patch", path, wish, kind=MERGE, patient=False)
             except KubeError as error:
                 if not left:
                     raise DrillError(

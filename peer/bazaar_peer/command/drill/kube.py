@@ -26,6 +26,7 @@ TIMEOUT_S = 15.0
 AWAY_S = 30.0
 """An API server that has answered, and takes no connection now, restarts: it is waited for."""
 AGAIN_S = 0.5
+READ_GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 OUTPUT_MAX_BYTES = 512 << 20
 """Ten million orders, the most of a load, fit into it."""
 MISSING = (
@@ -99,19 +100,35 @@ class Kube:
         )
 
     async def call(
-        self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        kind: str = "",
+        patient: bool = True,
+        **query: str,
     ) -> Object:
         """Send one request; `kind`: the content type of a patch.
+
+        `patient`: wait for an API server that restarts; what comes later than now may be wrong.
 
         Raises:
             KubeError: it was refused, or not answered.
         """
-        found = json.loads(await self.raw(method, path, body, kind=kind, **query))
+        found = json.loads(await self.raw(method, path, body, kind=kind, patient=patient, **query))
         assert isinstance(found, dict)
         return found
 
     async def raw(
-        self, method: str, path: str, body: Object | None = None, *, kind: str = "", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        kind: str = "",
+        patient: bool = True,
+        **query: str,
     ) -> bytes:
         """Do the same, and return bytes."""
 
@@ -124,7 +141,7 @@ class Kube:
                 return bytes(await answer.read())
 
         try:
-            return await self._again(send, reads=method == "get")
+            return await (self._again(send, reads=method == "get") if patient else send())
         except self._errors as error:
             status = int(getattr(error, "status", 0) or 0)
             told = f"{getattr(error, 'reason', '')} {getattr(error, 'body', '')}".strip()
@@ -136,7 +153,7 @@ class Kube:
         What only reads is sent again after a connection broke, too. Who never answered is no API
         server that restarts, but a wrong address: that is told at once.
         """
-        gone = aiohttp.ClientConnectionError if reads else aiohttp.ClientConnectorError
+        gone = READ_GONE if reads else aiohttp.ClientConnectorError
         until = time.monotonic() + AWAY_S
         while True:
             try:

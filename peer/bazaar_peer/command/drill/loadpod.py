@@ -172,7 +172,7 @@ class LoadPod:
         path, space = f"{self._space}/{self.name}", self._options.namespace
         for left in reversed(range(DELETE_TRIES)):
             try:
-                await self._kube.call("delete", path, {"gracePeriodSeconds": 1})
+                await self._kube.call("delete", path, {"gracePeriodSeconds": 1}, patient=False)
             except KubeError as error:
                 if error.status == NOT_FOUND:
                     return
