@@ -7,7 +7,7 @@ SCHEDULES ?= 1000
 IMAGE ?= bazaar:dev
 DOCKER_BUILD_FLAGS ?=
 export PYTHONSAFEPATH := 1
-# Processes start by the thousand: each would compile every module anew where Python may keep nothing.
+# Processes start by the hundred: each would compile every module anew where Python may keep nothing.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run test check fmt sim bench bench-long pictures e2e e2e-full fuzz image manifests setup clean
