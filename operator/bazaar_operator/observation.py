@@ -246,6 +246,12 @@ class Observation:
         grew = any(pod.ordinal >= first for pod in self.pods)
         return not (traded or grew or (found is not None and found.replicas > first))
 
+    @property
+    def first(self) -> list[PeerView]:
+        """What the ring's first peers say, of whom it is to be made or learnt whether it is new."""
+        count = self.bazaar.status.genesis_peers
+        return [peer for _, peer in heard(self.pods) if peer.ordinal < count]
+
     def may_form(self) -> bool:
         """First start: nobody has history, no volume of another ring lies there, enough are heard.
 
@@ -254,20 +260,20 @@ class Observation:
         So it is where one of them makes the ring of a backup: the others may know of a life of this
         ring that the status forgot.
         """
-        count = self.bazaar.status.genesis_peers
-        first = [p for _, p in heard(self.pods) if p.ordinal < count]
-        genesis = [peer for peer in first if peer.state != "full"]
+        genesis = [peer for peer in self.first if peer.state != "full"]
         if not self.is_new or not self.bazaar.status.ring_id:
             return False
-        if any(peer.state not in {"empty", AWAITING, SERVING} for peer in genesis):
+        if any(peer.state not in FORMING for peer in genesis):
             return False
-        wanted = count
+        wanted = self.bazaar.status.genesis_peers
         if self.age_s > FORM_WITHOUT_ALL_S:
             wanted = wanted // 2 + 1
         return len(genesis) >= wanted
 
 
 FORM_WITHOUT_ALL_S = 60.0
+FORMING = frozenset({"empty", AWAITING, SERVING})
+"""States of first peers that do not keep a new ring from being made."""
 RESTORER = 0
 """The peer that is given a backup, and makes the ring of it."""
 

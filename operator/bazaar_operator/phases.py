@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from bazaar_operator import recovery
-from bazaar_operator.observation import RESTORER, Observation, Ring, heard, is_majority
+from bazaar_operator.observation import FORMING, RESTORER, Observation, Ring, heard, is_majority
 from bazaar_operator.views import AWAITING, SERVING
 
 ASLEEP = "no peer runs, and the volumes keep everything; spec.hibernated: false wakes the ring"
@@ -134,11 +134,11 @@ def _restoring(seen: Observation) -> tuple[str, str] | None:
 
 def _missing(seen: Observation) -> Iterator[str]:
     """Say whom of its first peers a new ring waits for, too."""
-    first = [p for _, p in heard(seen.pods) if p.ordinal < seen.bazaar.status.genesis_peers]
-    if len(first) < seen.bazaar.status.genesis_peers:
-        yield f"{len(first)} of {seen.bazaar.status.genesis_peers} peers answer"
-    for peer in first:
-        if peer.state not in {"empty", AWAITING, SERVING} and peer.ordinal != RESTORER:
+    count = seen.bazaar.status.genesis_peers
+    if len(seen.first) < count:
+        yield f"{len(seen.first)} of {count} peers answer"
+    for peer in seen.first:
+        if peer.state not in FORMING and peer.ordinal != RESTORER:
             yield f"peer {peer.ordinal} says: {peer.why}"
 
 

@@ -18,26 +18,16 @@ import aiohttp
 from bazaar_peer.command import rebuild, ring_folder
 from bazaar_peer.command.client import CallError, no_answer, why_refused
 from bazaar_peer.command.ring_folder import RingError, RingFile
-from bazaar_peer.core.messages import Member
 from bazaar_peer.core.state import State
-from bazaar_peer.core.types import peer_id
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime.checkpoint_file import Passing
+from bazaar_peer.runtime.checkpoint_file import Passing, digest_in
 from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, VolumeError
 from bazaar_peer.runtime.restoring import BACKUP_MAX_BYTES, SLICE_BYTES
-from bazaar_peer.runtime.salvage import (
-    backed_up,
-    begin,
-    members_of,
-    next_incarnation,
-    next_members,
-)
+from bazaar_peer.runtime.salvage import backed_up, begin, members_of, next_incarnation
 
 PATH = "/v1/backup"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
-SEAL = "ring.json"
-"""It moves last: with it there is a ring."""
 CUT_SHORT = "the backup broke off, or is none: try again, or ask another peer"
 Told = dict[str, Any]
 
@@ -154,7 +144,7 @@ def make(file: Path, folder: Path, peers: int | None) -> Told:
         whole = Path(building) / "ring"
         told = _make(state, whole, peers)
         if beside == place:  # it may be a volume's mount, which nothing takes the place of
-            for entry in sorted(whole.iterdir(), key=lambda entry: entry.name == SEAL):
+            for entry in sorted(whole.iterdir(), key=lambda entry: entry.name == ring_folder.FILE):
                 files.rename(entry, place / entry.name)
         else:
             files.rename(whole, place)
@@ -172,11 +162,8 @@ def _make(state: State, folder: Path, peers: int | None) -> Told:
         limits=state.sessions.limits,
         former=[former],
     )
-    incarnation = next_incarnation(state)
-    first = tuple(Member(peer_id(peer, incarnation)) for peer in range(made.peers))
-    members = next_members(state, first, ring=made.ring, former=former)
     index = state.index
-    begins = begin(state, members, 0)
+    begins = begin(state, rebuild.members(made, state, next_incarnation(state)), 0)
     rebuild.write_ring(ring_folder.make_ring(folder, made), begins, Files())
     return {"ring": made.ring, "former": former, "peers": made.peers, "index": index}
 
@@ -187,13 +174,16 @@ def described(file: Path) -> Told:
     Raises:
         RingError: it is no backup, or not a whole one.
     """
-    state, passing = _read(file), Passing()
-    with file.open("rb") as kept:
-        while piece := kept.read(SLICE_BYTES):
-            passing.take(piece)
-    told = {"ring": members_of(state).ring, **told_of(passing)}
-    peers, commission = state.sessions.admission.size, _market(state).settings.commission_bp
-    return told | {"peers": peers, "commission_bp": commission}
+    state = _read(file)
+    return {
+        "ring": members_of(state).ring,
+        "backup": digest_in(file),
+        "epoch": state.epoch,
+        "index": state.index,
+        "bytes": file.stat().st_size,
+        "peers": state.sessions.admission.size,
+        "commission_bp": _market(state).settings.commission_bp,
+    }
 
 
 def _read(file: Path) -> State:

@@ -11,7 +11,7 @@ import typer
 
 from bazaar_peer.command import local, views
 from bazaar_peer.command.client import CallError
-from bazaar_peer.command.options import URL, Json, fail, show
+from bazaar_peer.command.options import URL, Json, TokenFile, fail, show, token_of
 
 BACKUP_EXAMPLES = (
     "Examples:  bazaar backup fair.backup  ·  kubectl exec bazaar-0 -c peer -- bazaar backup - "
@@ -24,7 +24,6 @@ RESTORE_EXAMPLES = (
 )
 STANDARD = Path("-")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup; - is a pipe.")]
-Token = Annotated[Path | None, typer.Option(help="File with the token of a ring that has one.")]
 
 
 def backup(
@@ -32,7 +31,7 @@ def backup(
     url: Annotated[
         str, typer.Option(help="Any peer of the ring: http://HOST:PORT.", envvar="BAZAAR_URL")
     ] = URL,
-    token_file: Token = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Write all that a ring has executed to a file, while it trades.
@@ -47,7 +46,7 @@ def backup(
     if file.is_dir():
         raise fail(f"{file} is a folder: name a file", 2)
     try:
-        found = asyncio.run(copying.fetch(url, None if piped else file, _token(token_file)))
+        found = asyncio.run(copying.fetch(url, None if piped else file, token_of(token_file)))
     except CallError as wrong:
         raise fail(str(wrong), wrong.exit_code) from wrong
     except OSError as error:
@@ -67,7 +66,7 @@ def restore(
     url: Annotated[
         str | None, typer.Option(help="The peer of a new ring in a cluster that waits for it.")
     ] = None,
-    token_file: Token = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a new ring of a backup, here or in a cluster; with neither, tell what a file holds.
@@ -86,7 +85,7 @@ def restore(
         if url is not None:
             _check(url)
             given = None if file == STANDARD else file
-            found = asyncio.run(copying.give(url, given, _token(token_file)))
+            found = asyncio.run(copying.give(url, given, token_of(token_file)))
         elif data is not None:
             found = copying.make(file, data, peers)
         else:
@@ -101,10 +100,3 @@ def restore(
 def _check(url: str) -> None:
     if not url.startswith(("http://", "https://")):
         raise fail(f"--url is http://HOST:PORT, not {url!r}: in a cluster see --help", 2)
-
-
-def _token(path: Path | None) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip() if path is not None else ""
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise fail(f"{path} cannot be read: {wrong}", 2) from wrong

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bazaar_peer.command import views
+from bazaar_peer.command.ring_folder import RingError, token_in
 
 Url = Annotated[
     str,
@@ -22,6 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 Record = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a story, for `bazaar watch FILE`.")
 ]
+TokenFile = Annotated[Path | None, typer.Option(help="File with the token of a ring that has one.")]
 Peers = Annotated[int | None, typer.Option(help="Number of peers. Default 6, or the ring's.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of the ring; goes on where it stopped.")]
 NoRecord = Annotated[
@@ -34,6 +36,14 @@ def fail(message: str, code: int = 1) -> typer.Exit:
     """Say what went wrong on standard error."""
     typer.echo(f"bazaar: {message}", err=True)
     return typer.Exit(code)
+
+
+def token_of(path: Path | None) -> str:
+    """Return the token that the file holds; nothing if there is none. Raises typer.Exit."""
+    try:
+        return token_in(path)
+    except RingError as wrong:
+        raise fail(str(wrong), 2) from wrong
 
 
 def show(found: dict[str, object], as_json: bool, view: views.View) -> None:

@@ -15,7 +15,7 @@ import typer
 from bazaar_peer.command import local, views
 from bazaar_peer.command.attempts import UNTRUSTED
 from bazaar_peer.command.client import TRUST_HINT
-from bazaar_peer.command.options import Json, fail
+from bazaar_peer.command.options import Json, TokenFile, fail
 from bazaar_peer.command.ring_folder import NoProofError
 
 VERIFY_EXAMPLES = (
@@ -39,9 +39,7 @@ def verify(
         list[str] | None,
         typer.Option(help="A peer of a running ring, which names the others; or several."),
     ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with the token of a ring that has one.")
-    ] = None,
+    token_file: TokenFile = None,
     acknowledged: Acknowledged = None,
     as_json: Json = False,
 ) -> None:

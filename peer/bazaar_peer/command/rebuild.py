@@ -20,6 +20,7 @@ from bazaar_peer.command import ring_folder
 from bazaar_peer.command.ring_folder import RingFile, RingFolder
 from bazaar_peer.command.survey import Survey
 from bazaar_peer.core.messages import Member, MembersChanged
+from bazaar_peer.core.state import State
 from bazaar_peer.core.types import incarnation_of, ordinal_of, peer_id
 from bazaar_peer.runtime.files import Files, unused
 from bazaar_peer.runtime.salvage import (
@@ -46,12 +47,10 @@ def plan(folder: RingFolder, found: Survey) -> RingFile:
     )
 
 
-def _members(made: RingFile, found: Survey) -> MembersChanged:
+def members(made: RingFile, state: State, incarnation: int) -> MembersChanged:
     """Return the members of the next ring: all of them voters, and none of them a life that was."""
-    assert found.state is not None
-    incarnation = found.next_incarnation()
-    members = tuple(Member(peer_id(peer, incarnation)) for peer in range(made.peers))
-    return next_members(found.state, members, ring=made.ring, former=made.former[-1])
+    first = tuple(Member(peer_id(peer, incarnation)) for peer in range(made.peers))
+    return next_members(state, first, ring=made.ring, former=made.former[-1])
 
 
 def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> RingFolder:
@@ -60,7 +59,8 @@ def build(folder: RingFolder, made: RingFile, found: Survey, files: Files) -> Ri
     nxt = RingFolder(folder.recovering, made)
     if nxt.path.exists():
         shutil.rmtree(nxt.path)
-    begins = begin(found.state, _members(made, found), max(one.promised for one in found.found))
+    first = members(made, found.state, found.next_incarnation())
+    begins = begin(found.state, first, max(one.promised for one in found.found))
     write_ring(nxt, begins, files)
     return nxt
 

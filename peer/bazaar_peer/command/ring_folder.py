@@ -26,6 +26,8 @@ from bazaar_peer.core.types import Limits
 from bazaar_peer.runtime.genesis import genesis
 from bazaar_peer.runtime.volume import Identity, format_volume
 
+FILE = "ring.json"
+
 
 class RingError(Exception):
     """A folder that cannot be used as asked; the text says what is wrong and how to mend it."""
@@ -174,7 +176,7 @@ def half_recovered(folder: RingFolder) -> RingFolder | None:
 
 def read_ring(path: Path) -> RingFolder | None:
     """Read ring.json alone; None if there is none."""
-    file = path / "ring.json"
+    file = path / FILE
     if not file.exists():
         return None
     try:
@@ -209,7 +211,7 @@ def create(path: Path, made: RingFile) -> RingFolder:
 def finish(folder: RingFolder) -> None:
     """Write ring.json, durably and last: from now on the ring exists."""
     text = json.dumps(msgspec.to_builtins(folder.made), indent=2) + "\n"
-    replace_file(folder.path / "ring.json", text)
+    replace_file(folder.path / FILE, text)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -225,6 +227,18 @@ def replace_file(path: Path, text: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def token_in(path: Path | None) -> str:
+    """Return the token that a file holds; nothing if there is no file.
+
+    Raises:
+        RingError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="ascii").strip() if path is not None else ""
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise RingError(f"{path} cannot be read: {wrong}") from wrong
 
 
 def new_ring_id() -> str:

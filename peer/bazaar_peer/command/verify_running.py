@@ -25,7 +25,7 @@ from bazaar_peer.command.audit import Report
 from bazaar_peer.command.client import no_answer, why_refused
 from bazaar_peer.command.history import History, read_history
 from bazaar_peer.command.origin import Origin
-from bazaar_peer.command.ring_folder import NoProofError, RingError
+from bazaar_peer.command.ring_folder import NoProofError, RingError, token_in
 from bazaar_peer.command.verify import audit
 from bazaar_peer.core.quorum import majority
 from bazaar_peer.runtime.checkpoint_file import read_checkpoint
@@ -104,7 +104,7 @@ def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) 
         if urlsplit(url).scheme not in {"http", "https"}:
             raise RingError(f"--url is http://HOST:PORT, not {url!r}")
     keys = read_list(acknowledged) if acknowledged else None
-    token = _token(token_file)
+    token = token_in(token_file)
     report = Report()
     with tempfile.TemporaryDirectory(prefix="bazaar-verify-") as folder:
         copied = asyncio.run(_copy_all(urls, token, Path(folder), report))
@@ -113,13 +113,6 @@ def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) 
     _reach_back(histories, origin)
     audit(histories, [], origin, keys, report)
     return report
-
-
-def _token(path: Path | None) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip() if path is not None else ""
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise RingError(f"{path} cannot be read: {wrong}") from wrong
 
 
 def _origin(copied: list[Copied]) -> Origin | None:

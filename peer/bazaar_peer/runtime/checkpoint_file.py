@@ -176,6 +176,13 @@ class Passing:
         return (Place(epoch, last, chain), digest.hex()) if magic == _MAGIC else None
 
 
+def digest_in(path: Path) -> str:
+    """Return the digest at the end of a file that was read as a checkpoint, in hexadecimal."""
+    with path.open("rb") as file:
+        file.seek(-_TRAILER.size, os.SEEK_END)
+        return str(_TRAILER.unpack(file.read())[2].hex())
+
+
 def read_checkpoint(files: Files, path: Path) -> tuple[SavedCheckpoint, list[bytes]]:
     """Read and audit a whole checkpoint.
 

@@ -19,8 +19,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from bazaar_peer.core.messages import Member
-from bazaar_peer.core.types import Position, ordinal_of, peer_id
+from bazaar_peer.core.types import Position, peer_id
 from bazaar_peer.runtime.disk import Volume
 from bazaar_peer.runtime.files import Files, Untouched
 from bazaar_peer.runtime.log_files import archive_place
@@ -33,6 +32,7 @@ from bazaar_peer.runtime.salvage import (
     keep_origin,
     next_incarnation,
     next_members,
+    one_voter,
     write_volume,
 )
 from bazaar_peer.runtime.set_aside import RECOVERED, set_aside
@@ -79,11 +79,7 @@ def _build(path: Path, volume: Volume, ring: str, archive: str, files: Files) ->
     state, old = executed(recovered), volume.identity
     incarnation = next_incarnation(state, [peer_id(old.ordinal, old.incarnation)])
     name = secrets.token_hex(16)
-    me = Member(peer_id(old.ordinal, incarnation), voter=True, volume=name)
-    # The others' places are kept: each is a learner until an empty volume asks for its place.
-    size = max(state.sessions.admission.size, old.ordinal + 1)
-    others = (Member(peer_id(i, incarnation), voter=False) for i in range(size))
-    first = tuple(me if ordinal_of(other.id) == old.ordinal else other for other in others)
+    first = one_voter(old.ordinal, state.sessions.admission.size, incarnation, name)
     members = next_members(state, first, ring=ring, former=old.ring)
     begins = begin(state, members, recovered.hard.promised)
     build_beside(path, Identity(ring, old.ordinal, incarnation, name), begins, archive, files)

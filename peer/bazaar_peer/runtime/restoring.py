@@ -16,9 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bazaar_peer.core.messages import Member
 from bazaar_peer.core.state import State
-from bazaar_peer.core.types import ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.checkpoint_file import Passing
 from bazaar_peer.runtime.files import DiskError, Files, VolumeError
@@ -30,6 +28,7 @@ from bazaar_peer.runtime.salvage import (
     members_of,
     next_incarnation,
     next_members,
+    one_voter,
 )
 from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.volume import Identity
@@ -146,11 +145,7 @@ def begin_with_backup(settings: ProcessSettings, volume: str, files: Files | Non
     state = backed_up(file_of(settings))
     compare(state, settings)
     incarnation = next_incarnation(state)
-    lives = [peer_id(ordinal, incarnation) for ordinal in range(max(settings.peers, me + 1))]
-    first = tuple(
-        Member(life, voter=ordinal_of(life) == me, volume=volume if ordinal_of(life) == me else "")
-        for life in lives
-    )
+    first = one_voter(me, settings.peers, incarnation, volume)
     members = next_members(state, first, ring=settings.ring, former=members_of(state).ring)
     identity = Identity(settings.ring, me, incarnation, volume)
     discard(path, files)

@@ -25,7 +25,7 @@ from bazaar_peer.core.journal import store
 from bazaar_peer.core.messages import Member, MembersChanged, Record, Stored, decode_record
 from bazaar_peer.core.records import UNREADABLE
 from bazaar_peer.core.state import State
-from bazaar_peer.core.types import NOBODY, Position, incarnation_of, ordinal_of
+from bazaar_peer.core.types import NOBODY, Position, incarnation_of, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
 from bazaar_peer.runtime.checkpoint_file import CheckpointWriter, read_checkpoint
 from bazaar_peer.runtime.disk import Volume
@@ -104,6 +104,17 @@ def next_incarnation(state: State, others: Iterable[int] = ()) -> int:
     members = members_of(state)
     lives = {*members.retired, *state.clock, *(member.id for member in members.members), *others}
     return 1 + max(incarnation_of(life) for life in lives)
+
+
+def one_voter(me: int, size: int, incarnation: int, volume: str) -> tuple[Member, ...]:
+    """Return the members of a ring that one peer makes.
+
+    The others' places are kept: each is a learner until an empty volume asks for its place.
+    """
+    return tuple(
+        Member(peer_id(peer, incarnation), voter=peer == me, volume=volume if peer == me else "")
+        for peer in range(max(size, me + 1))
+    )
 
 
 def next_members(

@@ -39,6 +39,17 @@ async def begun(peers: int = 3) -> World:
     return world
 
 
+async def recorded() -> tuple[World, Operator]:
+    """A ring that has its backup, and whose first volume is recorded and not formatted yet."""
+    world = restoring()
+    operator = Operator(world)
+    await operator.settle()
+    give(world)
+    while not world.status["volumes"]:
+        await operator.once()
+    return world, operator
+
+
 async def test_ring_waits_for_its_backup_and_says_for_which() -> None:
     world = restoring()
 
@@ -109,12 +120,7 @@ async def test_volume_that_is_lost_later_is_not_made_of_the_backup_again(peers: 
 
 async def test_volume_that_is_lost_before_it_began_is_told() -> None:
     """Recorded, it may have been formatted, and its ring may have been acknowledged something."""
-    world = restoring()
-    operator = Operator(world)
-    await operator.settle()
-    give(world)
-    while not world.status["volumes"]:
-        await operator.once()
+    world, operator = await recorded()
     world.lose_volume(0)
     await operator.go_on(2)
     give(world)
@@ -128,12 +134,7 @@ async def test_volume_that_is_lost_before_it_began_is_told() -> None:
 
 async def test_volume_that_is_full_is_not_taken_for_one_that_is_gone() -> None:
     """It names no volume, as one that starts does; `delete the Bazaar` would be bad advice."""
-    world = restoring()
-    operator = Operator(world)
-    await operator.settle()
-    give(world)
-    while not world.status["volumes"]:
-        await operator.once()
+    world, operator = await recorded()
     world.peers.running[0].volume.full = True
     await operator.go_on(3)
     assert message(world, "Ready") == "peer 0 says: its volume is full"

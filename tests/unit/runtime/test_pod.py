@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from bazaar_operator import labels
+from bazaar_operator import labels, views
+from bazaar_operator.observation import RESTORER
 from bazaar_peer.runtime.pod import HTTPS_PORT, PORT, PodError, pod_settings
+from bazaar_peer.runtime.restoring import AWAITING, FIRST
 
 RING = {"ring": "r-1", "name": "shop", "peers": 3, "domain": "shop-peers.market.svc"}
 TOKEN = "0123456789abcdef"
@@ -51,6 +53,10 @@ def test_ports_are_those_that_the_operator_knows(folder: Path) -> None:
     ports = found.client_port, found.peer_port, found.https_port
     assert ports == (labels.CLIENT_PORT, labels.PEER_PORT, labels.HTTPS_PORT)
     assert (found.client_port, found.https_port) == (PORT, HTTPS_PORT)
+
+
+def test_operator_and_peers_mean_the_same_by_a_ring_of_a_backup() -> None:
+    assert (FIRST, AWAITING) == (RESTORER, views.AWAITING)
 
 
 def test_record_is_kept_unless_it_is_switched_off(folder: Path) -> None:
