@@ -39,4 +39,14 @@ def leave(cluster: Cluster, name: str, *namespaces: str) -> Path:
                 (place / file).write_text(log)
     done = attempt("kubectl", "get", "nodes,pv", "-o", "wide", env=cluster.env, seconds=60)
     (folder / "cluster.txt").write_text(done.stdout + done.stderr)
+    for node in cluster.nodes:
+        (folder / f"{node.name}.journal").write_text(node.journal())
     return folder
+
+
+def restarts(cluster: Cluster) -> str:
+    """Return what began or ended of Kubernetes itself since the nodes began, and when."""
+    system = ("kubectl", "-n", "kube-system", "get", "pods", "-o", "wide")
+    pods = attempt(*system, env=cluster.env, seconds=60)
+    lines = [f"{node.name}: {line}" for node in cluster.nodes for line in node.changes()]
+    return "\n".join([*lines, pods.stdout + pods.stderr])

@@ -100,6 +100,9 @@ def _namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str
     if request.node.stash.get(FAILED, False):
         left = artifacts.leave(cluster, request.node.name, name, SYSTEM)
         request.node.add_report_section("teardown", "artifacts", f"left in {left}")
+        # Whoever reads the report alone sees whether Kubernetes itself was whole.
+        told = artifacts.restarts(cluster)
+        request.node.add_report_section("teardown", "of Kubernetes", told)
     attempt("helm", "uninstall", "-n", name, "shop", env=cluster.env)
     # A whole ring that is deleted has nobody to hand over to: nobody waits for its grace period.
     here = ("kubectl", "-n", name, "delete", "--all")

@@ -29,6 +29,7 @@ Bash, for two processes made for each log each time took their part of the two c
 """
 HEADER = re.compile(r"^==> (\S+) <==\n", re.MULTILINE)
 """What `tail -v` writes above each file; a container's lines begin with their time."""
+JOURNAL_LINES = 5000
 FROM_API = '"kubernetes.io/config.source":"api"'
 """What a kubelet notes of a pod that is no file of its own."""
 PROCESSES = (
@@ -69,6 +70,16 @@ class Node:
         attempt("docker", "exec", self.name, "sh", "-c", pack, seconds=120)
         attempt("docker", "cp", f"{self.name}:{packed}", path, seconds=120)
         attempt("docker", "exec", self.name, "rm", "-f", packed)
+
+    def journal(self, *options: str) -> str:
+        """Return what the services that run containers have told, the last of it."""
+        read = ("journalctl", "--no-pager", "-u", "kubelet", "-u", "containerd", *options)
+        done = attempt("docker", "exec", self.name, *read, "-n", JOURNAL_LINES, seconds=60)
+        return done.stdout + done.stderr
+
+    def changes(self) -> list[str]:
+        """Return the lines in which the first process of the node tells of those services."""
+        return self.journal("_PID=1", "-o", "short-iso").splitlines()
 
     def pid(self, uid: str, program: str = "bazaar") -> int:
         """Return the process of a pod, by the pod's uid, as the node numbers it.

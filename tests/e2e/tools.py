@@ -17,10 +17,14 @@ OWN_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', ''
 """With the programs that `make` has put beside Python: bazaar, and kubectl's plugin."""
 UNREACHED = re.compile(
     r"Unable to connect to the server|did you specify the right host|cluster unreachable"
+    r"|dial tcp \S+:10250: connect: connection refused"
 )
-"""What kubectl and helm say when no API server took their connection: then nothing was done."""
+"""What kubectl and helm say when no API server, or no kubelet, took a connection.
+
+Nothing was done then: no program was begun in a pod, either.
+"""
 UNREACHED_S = 30.0
-"""One that a busy machine's kubelet starts again is back by then."""
+"""One that is started again on a busy machine is back by then."""
 AGAIN_S = 1.0
 T = TypeVar("T")
 
@@ -66,7 +70,7 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a program and return its output; again, while there is no API server for it.
+    """Run a program and return its output; again, while no API server or kubelet takes it.
 
     Raises:
         ProgramError: it ended with an error.

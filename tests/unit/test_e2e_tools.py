@@ -1,7 +1,8 @@
-"""Programs that the end-to-end tests call: again while no API server took them, and only then."""
+"""Programs that the end-to-end tests call: again while nobody took them, and only then."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ print("done")
 """
 AWAY = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host"
 RESET = "Unable to connect to the server: read tcp: connection reset by peer"
+KUBELET = (
+    "error: Internal error occurred: error sending request: "
+    'Post "https://172.18.0.2:10250/exec/shop/bazaar-0/peer?command=bazaar": '
+    "dial tcp 172.18.0.2:10250: connect: connection refused"
+)
+PEER = "dial tcp 10.244.1.7:8600: connect: connection refused"
 
 
 @pytest.fixture
@@ -32,15 +39,16 @@ def program(times: Path, fails: int, said: str) -> str:
     return tools.run(sys.executable, "-c", FAILS.format(path=str(times), fails=fails, said=said))
 
 
-@pytest.mark.parametrize("said", [AWAY, RESET])
-def test_api_server_that_is_away_is_waited_for(times: Path, said: str) -> None:
+@pytest.mark.parametrize("said", [AWAY, RESET, KUBELET])
+def test_api_server_or_kubelet_that_is_away_is_waited_for(times: Path, said: str) -> None:
     assert program(times, 2, said) == "done\n"
     assert len(times.read_text()) == 3
 
 
-def test_what_an_api_server_refused_is_not_asked_again(times: Path) -> None:
-    with pytest.raises(tools.ProgramError, match="Forbidden"):
-        program(times, 1, "Error from server (Forbidden): no")
+@pytest.mark.parametrize("said", ["Error from server (Forbidden): no", PEER])
+def test_what_somebody_else_refused_is_not_asked_again(times: Path, said: str) -> None:
+    with pytest.raises(tools.ProgramError, match=re.escape(said)):
+        program(times, 1, said)
     assert len(times.read_text()) == 1
 
 

@@ -28,6 +28,9 @@ class Server:
         self.asked: list[str] = []
         self.breaks = 0
         """So many requests are taken, and their connections broken instead of answered."""
+        self.kubelet_away = 0
+        """So many programs are refused, for nobody takes them where their pod is."""
+        self.exec_status = 500
         self.port = FREE
         self._runner: web.AppRunner | None = None
 
@@ -56,8 +59,11 @@ class Server:
             request.transport.abort()
         return web.json_response({"metadata": {"uid": "1"}})
 
-    async def _exec(self, request: web.Request) -> web.WebSocketResponse:
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
         self.asked.append("EXEC")
+        if self.kubelet_away:
+            self.kubelet_away -= 1
+            return web.Response(status=self.exec_status, text="error dialing backend")
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
         await socket.send_bytes(b"\x01told")
@@ -105,6 +111,25 @@ async def test_only_what_reads_is_sent_again_after_its_connection_broke() -> Non
             await kube.call("post", POD, {})
 
     assert server.asked == ["GET"] * (1 + BREAKS + 1) + ["POST"]
+
+
+async def test_kubelet_that_restarts_is_waited_for() -> None:
+    async with serving() as (server, kube):
+        await kube.call("get", POD)
+        server.kubelet_away = 2
+        assert (await kube.run("shop", "fair-0", "true")).out == b"told"
+
+    assert server.asked == ["GET", "EXEC", "EXEC", "EXEC"]
+
+
+async def test_program_that_is_refused_is_not_asked_for_again() -> None:
+    async with serving() as (server, kube):
+        await kube.call("get", POD)
+        server.kubelet_away, server.exec_status = 1, 403
+        with pytest.raises(KubeError, match="answers 403: run true in pod fair-0"):
+            await kube.run("shop", "fair-0", "true")
+
+    assert server.asked == ["GET", "EXEC"]
 
 
 async def test_one_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ AWAY_S = 30.0
 """An API server that has answered, and takes no connection now, restarts: it is waited for."""
 AGAIN_S = 0.5
 READ_GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+NOT_BEGUN = (aiohttp.ClientConnectorError, aiohttp.WSServerHandshakeError)
+"""Nobody took it; or no stream was opened for a program, which then was not begun."""
+SERVER = 500
+"""From here on what failed is not what was asked: the node's kubelet restarts, say."""
 OUTPUT_MAX_BYTES = 512 << 20
 """Ten million orders, the most of a load, fit into it."""
 MISSING = (
@@ -153,13 +157,16 @@ class Kube:
         What only reads is sent again after a connection broke, too. Who never answered is no API
         server that restarts, but a wrong address: that is told at once.
         """
-        gone = READ_GONE if reads else aiohttp.ClientConnectorError
+        gone = READ_GONE if reads else NOT_BEGUN
         until = time.monotonic() + AWAY_S
         while True:
             try:
                 found = await send()
-            except gone:
-                if not self._answered or time.monotonic() > until:
+            except gone as error:
+                refused = (
+                    isinstance(error, aiohttp.WSServerHandshakeError) and error.status < SERVER
+                )
+                if refused or not self._answered or time.monotonic() > until:
                     raise
             else:
                 self._answered = True
