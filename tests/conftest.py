@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# aiohttp reads whom the whole system trusts wherever it is imported, a sixth of a second each time,
+# in hundreds of programs; no test trusts anybody but whom it names itself.
+os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+os.environ.setdefault("SSL_CERT_DIR", os.devnull)
 
 # How long an example takes is the machine's business: a busy one fails no test by it.
 settings.register_profile("bazaar", deadline=None)

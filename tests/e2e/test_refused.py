@@ -28,6 +28,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"storage": {"restoreFrom": MARK, "adoptRing": "older"}},
         "wish for one of them",
     ),
+    "no quantity": ({"resources": {"requests": {"cpu": "much"}}}, "requests are quantities"),
+    "no quantity of a limit": ({"resources": {"limits": {"cpu": "much"}}}, "limits are quantities"),
+    "a request above its limit": (
+        {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}},
+        "a request is greater than its limit",
+    ),
+    "a request above the limit that is there by default": (
+        {"resources": {"requests": {"memory": "1Gi"}}},
+        "limits memory 512Mi",
+    ),
     "an unknown field": ({"pears": 3}, "pears"),
 }
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
