@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from bench.rig import Ring
 from tests.integration.ring.conftest import (
     StartRing,
     bazaar,
     drilled,
     events,
     handed_over,
+    lines_of,
     trader_of,
 )
 from tests.integration.ring.kube import NAME, PODS, SPACE, FakeKube
@@ -28,6 +31,21 @@ RING = ("--namespace", SPACE, "--name", NAME)
 @pytest.fixture
 def kube(start: StartRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKube]:
     rig = start(3, "--no-agents", "--restart-after", "0.2")
+    with _kube(rig, tmp_path, monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture
+def unhurt(trading: Ring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKube]:
+    """The same, with a ring that tests share: it comes to no harm, and no peer begins anew."""
+    lives = [line["pid"] for line in lines_of(trading)]
+    with _kube(trading, tmp_path, monkeypatch) as fake:
+        yield fake
+    assert [line["pid"] for line in lines_of(trading)] == lives
+
+
+@contextlib.contextmanager
+def _kube(rig: Ring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKube]:
     fake = FakeKube(rig, tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig()))
     yield fake
@@ -114,20 +132,20 @@ def test_peer_stands_still_or_is_cut_off_and_comes_back_by_itself(
 
 
 @pytest.mark.parametrize("kind", ["pause", "cut"])
-def test_ring_that_lets_no_peer_be_paused_is_left_alone(kube: FakeKube, kind: str) -> None:
-    kube.drills = False
+def test_ring_that_lets_no_peer_be_paused_is_left_alone(unhurt: FakeKube, kind: str) -> None:
+    unhurt.drills = False
 
     done = bazaar("drill", kind, *RING, "--no-report")
 
     assert done.returncode == 1, done
     assert "lets no peer be paused or cut off" in done.stderr
     assert """--patch '{"spec": {"drills": true}}'""" in done.stderr
-    assert kube.log == []
+    assert unhurt.log == []
 
 
-def test_peer_of_before_drills_were_let_is_named(kube: FakeKube) -> None:
+def test_peer_of_before_drills_were_let_is_named(unhurt: FakeKube) -> None:
     """It answers 404: here by a path of the API that is none."""
-    kube.pause_path = "/v1/nowhere"
+    unhurt.pause_path = "/v1/nowhere"
 
     found = drill("pause", code=1)
 
@@ -135,9 +153,9 @@ def test_peer_of_before_drills_were_let_is_named(kube: FakeKube) -> None:
     assert "wait until `kubectl get bazaar` says Running" in found["wrong"][0]
 
 
-def test_peer_that_refuses_to_be_paused_is_quoted(kube: FakeKube) -> None:
+def test_peer_that_refuses_to_be_paused_is_quoted(unhurt: FakeKube) -> None:
     """Here by a path where it takes POST, and none of this body."""
-    kube.pause_path = "/v1/cut"
+    unhurt.pause_path = "/v1/cut"
 
     found = drill("pause", code=1)
 
@@ -162,15 +180,15 @@ def test_node_is_drained_of_the_ring_and_uncordoned(kube: FakeKube) -> None:
     trader_of(kube.rig)
 
 
-def test_node_that_holds_more_peers_than_the_budget_lets_go_is_left_alone(kube: FakeKube) -> None:
-    kube.nodes = ["node-0"] * 3
+def test_node_that_holds_more_peers_than_the_budget_lets_go_is_left_alone(unhurt: FakeKube) -> None:
+    unhurt.nodes = ["node-0"] * 3
 
     found = drill("drain", "--yes", code=1)
 
     assert "node node-0 holds peers 0, 1, 2 of the ring" in found["wrong"][0]
     assert "lets 1 be away at once" in found["wrong"][0]
-    assert kube.cordoned == set()
-    assert not [line for line in kube.log if "nodes" in line or "eviction" in line]
+    assert unhurt.cordoned == set()
+    assert not [line for line in unhurt.log if "nodes" in line or "eviction" in line]
 
 
 def test_who_interrupts_the_uncordoning_leaves_no_node_cordoned(kube: FakeKube) -> None:
@@ -191,14 +209,14 @@ def test_who_interrupts_the_uncordoning_leaves_no_node_cordoned(kube: FakeKube) 
     assert kube.load == {}
 
 
-def test_node_that_is_cordoned_is_left_alone(kube: FakeKube) -> None:
-    kube.cordoned = {"node-0", "node-1", "node-2"}
+def test_node_that_is_cordoned_is_left_alone(unhurt: FakeKube) -> None:
+    unhurt.cordoned = {"node-0", "node-1", "node-2"}
 
     found = drill("drain", "--yes", code=1)
 
     assert found["faults"] == []
-    assert len(kube.cordoned) == 3
-    assert not [line for line in kube.log if "nodes" in line or "eviction" in line]
+    assert len(unhurt.cordoned) == 3
+    assert not [line for line in unhurt.log if "nodes" in line or "eviction" in line]
 
 
 @pytest.mark.parametrize(
@@ -214,13 +232,13 @@ def test_node_that_is_cordoned_is_left_alone(kube: FakeKube) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_changed(
-    kube: FakeKube, words: tuple[str, ...], code: int, said: str
+    unhurt: FakeKube, words: tuple[str, ...], code: int, said: str
 ) -> None:
     done = bazaar("drill", *words, "--no-report")
 
     assert done.returncode == code, done
     assert said in done.stderr
-    assert kube.log == []
+    assert unhurt.log == []
 
 
 def test_without_a_cluster_the_kubeconfig_is_named(
@@ -234,9 +252,9 @@ def test_without_a_cluster_the_kubeconfig_is_named(
     assert "no kubeconfig that names a cluster" in done.stderr
 
 
-def test_a_context_chooses_the_cluster(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_context_chooses_the_cluster(unhurt: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
     """The present one's API server is gone."""
-    path = kube.kubeconfig()
+    path = unhurt.kubeconfig()
     told = json.loads(path.read_text())
     told["clusters"].append({"name": "gone", "cluster": {"server": "http://127.0.0.1:9"}})
     told["contexts"].append({"name": "gone", "context": {"cluster": "gone", "user": "me"}})
