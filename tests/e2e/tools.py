@@ -49,18 +49,24 @@ def attempt(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, whatever that is."""
-    return subprocess.run(
-        [str(word) for word in words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=seconds,
-        env={**os.environ, **(env or {})},
-        cwd=folder,
-    )
+    """Run a program to its end, whatever that is; again, while nobody takes its call."""
+    end = time.monotonic() + UNREACHED_S
+    while True:
+        done = subprocess.run(
+            [str(word) for word in words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+            env={**os.environ, **(env or {})},
+            cwd=folder,
+        )
+        away = done.returncode and UNREACHED.search(done.stderr)
+        if not away or time.monotonic() > end:
+            return done
+        time.sleep(AGAIN_S)
 
 
 def run(
@@ -70,18 +76,12 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a program and return its output; again, while no API server or kubelet takes it.
+    """Attempt the same, and return the program's output.
 
     Raises:
         ProgramError: it ended with an error.
     """
-    end = time.monotonic() + UNREACHED_S
-    while True:
-        done = attempt(*words, stdin=stdin, seconds=seconds, env=env, folder=folder)
-        away = done.returncode and UNREACHED.search(done.stderr)
-        if not away or time.monotonic() > end:
-            break
-        time.sleep(AGAIN_S)
+    done = attempt(*words, stdin=stdin, seconds=seconds, env=env, folder=folder)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise ProgramError(
