@@ -10,7 +10,7 @@ export PYTHONSAFEPATH := 1
 # Processes start by the hundred: each would compile every module anew where Python may keep nothing.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test check fmt sim bench bench-long pictures e2e e2e-full fuzz image manifests setup clean
+.PHONY: help run test check fmt sim bench bench-long pictures e2e e2e-full e2e-matrix fuzz image manifests setup clean
 
 help: ## show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,10 @@ e2e: setup ## drills on a kind cluster, three of a kind; needs docker, kind, kub
 
 e2e-full: setup ## the same, a hundred of a kind: takes ten hours, or make e2e-full K=graceful E2E_ADD=1
 	E2E_FULL=1 $(E2E)
+
+e2e-matrix: setup ## the same as e2e on each node image of NODES, one after the other
+	@test -n "$(NODES)" || { echo "name node images: make e2e-matrix NODES='kindest/node:v1.30.13 kindest/node:v1.34.0'"; exit 2; }
+	for image in $(NODES); do KIND_NODE_IMAGE=$$image E2E_ARTIFACTS=e2e-artifacts/$${image##*:} $(E2E) || exit 1; done
 
 # Nothing is imported from the current folder unless it is said so.
 BENCH := PYTHONPATH=$(CURDIR) $(BIN)/python -m bench

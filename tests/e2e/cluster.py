@@ -43,6 +43,10 @@ class Cluster:
         self.custom = client.CustomObjectsApi(self._api)
         self.apps = client.AppsV1Api(self._api)
 
+    def version(self) -> str:
+        """Return the API server's version."""
+        return str(client.VersionApi(self._api).get_code().git_version)
+
     @property
     def nodes(self) -> list[Node]:
         return [self.control_plane, *self.workers]

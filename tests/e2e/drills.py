@@ -47,6 +47,7 @@ class Drills:
 
     def __init__(self, ring: Ring, kind: str, peers: int) -> None:
         self.ring, self.run = ring, Run(kind, peers, version=_version())
+        self.run.kubernetes = ring.cluster.version()
         self.load = Load(ring.cluster, ring.namespace, ring.name)
         self.count = rounds()
         self.last: Drill | None = None

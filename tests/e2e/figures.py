@@ -45,6 +45,8 @@ class Run:
     latency_ms: dict[str, float] = field(default_factory=dict)
     version: str = ""
     """The commit that was drilled, with a `+` where something was changed and not committed."""
+    kubernetes: str = ""
+    """The version of the cluster's API server."""
     halted: list[str] = field(default_factory=list)
     """Why peers ended by themselves meanwhile."""
     audited: bool = False
@@ -87,6 +89,8 @@ class Figures:
                 _spread(one["peers_ms"], "p50", "p99", "max") if any(one["changes"]) else "–",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
+        if versions := sorted({run.kubernetes for run in self.runs} - {""}):
+            lines.append(f"\nOn Kubernetes {', '.join(versions)}")
         for run in self.runs:
             if not run.audited:
                 drills = f"{len(run.drills)} drills at {run.version}"

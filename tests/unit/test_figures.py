@@ -38,6 +38,14 @@ def test_a_run_that_ended_early_is_named_and_not_summed(tmp_path: Path) -> None:
     assert figures.table()[-1] == "\nEnded early, not summed: crash, 2 drills at abc"
 
 
+def test_the_versions_of_kubernetes_are_told() -> None:
+    figures = one(10.0)
+    figures.runs += one(5.0).runs
+    assert figures.table()[-1].startswith("| crash |"), "none is known"
+    figures.runs[0].kubernetes, figures.runs[1].kubernetes = "v1.34.4", "v1.30.14"
+    assert figures.table()[-1] == "\nOn Kubernetes v1.30.14, v1.34.4"
+
+
 def test_a_folder_without_figures_adds_nothing(tmp_path: Path) -> None:
     figures = Figures()
     figures.read(tmp_path)
