@@ -327,12 +327,15 @@ async def test_reigns_and_elections_are_those_that_were(modules: Modules) -> Non
     assert found[3] == pytest.approx(story.election["done"], abs=1e-5)
 
 
-async def test_a_trader_that_is_heard_again_was_not_elected_anew(modules: Modules) -> None:
+@pytest.mark.parametrize("word", ["follows", "hears_again"])
+async def test_a_trader_that_is_heard_again_was_not_elected_anew(
+    modules: Modules, word: str
+) -> None:
     note = {"kind": "note", "boot": 1}
     entries = [
         {**note, "at": 1, "peer": 0, "seq": 1, "note": "reign_begun", "fields": {"epoch": 3}},
         {**note, "at": 2, "peer": 1, "seq": 1, "note": "trader_lost", "fields": {"trader": 0}},
-        {**note, "at": 3, "peer": 1, "seq": 2, "note": "follows",
+        {**note, "at": 3, "peer": 1, "seq": 2, "note": word,
          "fields": {"epoch": 3, "trader": 0}},
     ]  # fmt: skip
     found = await modules.run(
@@ -579,7 +582,12 @@ def numbered(entries: list[Json]) -> list[Json]:
     return [{**entry, "seq": number} for number, entry in enumerate(entries)]
 
 
-async def test_a_trader_that_most_have_lost_is_suspected(modules: Modules) -> None:
+BEAT: Json = {"kind": "beat", "boot": 1, "from": 0, "epoch": 7}
+HEARS: Json = {**NOTED, "note": "hears_again", "fields": {"epoch": 7, "trader": 0}}
+
+
+@pytest.mark.parametrize("hears", [BEAT, HEARS], ids=["a beat", "a note"])
+async def test_a_trader_that_most_have_lost_is_suspected(modules: Modules, hears: Json) -> None:
     """It does not know it itself, if it stands still or is cut off; one that few lost trades on."""
     reign = {**NOTED, "peer": 0, "note": "reign_begun", "fields": {"epoch": 7}, "at": 1.0}
     keys = [{**KEY, "peer": peer, "at": 1.0} for peer in (1, 2, 3, 4)]
@@ -589,7 +597,7 @@ async def test_a_trader_that_most_have_lost_is_suspected(modules: Modules) -> No
         {**NOTED, "peer": 2, "note": "trader_lost", "fields": {"epoch": 7, "trader": 0}, "at": 2.1},
         {**NOTED, "peer": 3, "note": "poll", "fields": {"epoch": 7}, "at": 2.2},
     ]
-    again = [{"kind": "beat", "peer": 3, "boot": 1, "from": 0, "epoch": 7, "at": 2.3}]
+    again = [{**hears, "peer": 3, "at": 2.3}]
     found = await modules.run(
         "record model look", "lookOf",
         """

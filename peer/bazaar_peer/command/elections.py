@@ -78,8 +78,10 @@ class Elections:
             if int(event.get("epoch", "0")) < max(self.epochs, default=0):
                 return  # of a peer that starts and has not heard of the newest reign yet
             self.signs.append((now, NOTICED[name], event.get("peer", "")))
-        elif name == "follows" and int(event.get("epoch", "0")) in self.epochs:
-            # It had not heard of the trader yet, like a peer that has just started.
+        elif name == "hears_again" or (
+            name == "follows" and int(event.get("epoch", "0")) in self.epochs
+        ):
+            # It was never lost: this peer did not hear it for a while, or, just started, not yet.
             self.signs = [sign for sign in self.signs if sign[2] != event.get("peer", "")]
         elif name == "fault" and event.get("what") == "killed":
             self.killed.add(int(event["peer"]))

@@ -118,6 +118,8 @@ class Follower:
             return
         if (message.epoch, sender) != (self.epoch, self.trader):
             self._follow(message.epoch, sender)
+        elif not self.hearing():
+            peer.note("hears_again", epoch=self.epoch, trader=self.trader)
         self._hear(message)
         if peer.journal.epoch_at(message.prev_index) != message.prev_epoch:
             self._refuse(message)

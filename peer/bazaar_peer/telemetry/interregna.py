@@ -61,7 +61,7 @@ class Interregna:
                 self._begin(now if planned else self._since(now), planned=planned)
             case "election" | "poll":
                 self._begin(self._since(now), planned=False)
-            case "post_reopened":
+            case "post_reopened" | "hears_again":
                 self._forget()
             case "invested":
                 self._invested_at = now

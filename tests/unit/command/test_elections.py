@@ -43,6 +43,21 @@ def test_peer_that_starts_and_then_hears_the_trader_has_noticed_no_loss() -> Non
     assert found[1:] == [{"epoch": 2, "trader": 1, "reason": "hand-over", "ms": 40.0}]
 
 
+def test_peer_that_hears_the_trader_again_has_noticed_no_loss() -> None:
+    """Another one's word stands: it has not heard it again."""
+    found = Elections([]).take(
+        [
+            FIRST,
+            event(3000, 0, "election", 1),
+            event(4990, 1, "election", 1),
+            event(5000, 0, "hears_again", 1),
+            event(5040, 1, "reign_begun", 2),
+        ]
+    )
+
+    assert found[1:] == [{"epoch": 2, "trader": 1, "reason": "silence", "ms": 50.0}]
+
+
 def test_peer_that_follows_the_next_trader_before_its_reign_has_noticed_the_loss() -> None:
     found = Elections([]).take(
         [

@@ -499,6 +499,26 @@ def test_trader_that_stepped_down_is_not_waited_for(sender: int, epoch: int, hea
     assert ring.peers[follower].hearing() is hears
 
 
+def test_trader_that_is_heard_again_is_told_of() -> None:
+    """Its silence was one at a single peer, whose attempts were in vain: no reign was lost."""
+    ring = Ring(3)
+    trader = ring.settle()
+    epoch = ring.peers[trader].epoch
+    deaf = next(peer for peer in ring.peers if peer != trader)
+    assert ring.noted("hears_again") == []
+
+    ring.lost = lambda sender, to, _: (sender, to) == (trader, deaf)
+    ring.run(3 * ring.peers[deaf].timing.heartbeat_timeout)
+    assert ring.noted("election") != []
+    assert ring.noted("hears_again") == []
+    ring.lost = lambda *_: False
+    ring.until(ring.peers[deaf].hearing)
+    ring.run(SECOND)
+
+    assert ring.noted("hears_again") == [{"epoch": epoch, "trader": trader}]
+    assert ring.settle() == trader
+
+
 def test_trader_that_steps_down_says_so() -> None:
     ring = Ring(5)
     trader = ring.settle()

@@ -116,6 +116,17 @@ def test_false_alarm_ends_when_the_trader_is_heard_again(ring: Ring) -> None:
     assert ring.reigns(50, 2) is None
 
 
+def test_trader_that_is_heard_again_ends_a_false_alarm_without_any_request(ring: Ring) -> None:
+    ring.note(20, "poll")
+    ring.note(30, "hears_again", epoch=1, trader=2)
+    ring.heard = 100
+    ring.note(160, "nominee", epoch=2, transfer=0)
+    ring.note(165, "invested", epoch=2)
+
+    over = ring.note(170, "reign_begun", epoch=2)
+    assert over == Interregnum(100, 170, planned=False, phases=(60, 5, 5))
+
+
 @pytest.mark.parametrize(("began", "met"), [(15, True), (24, True), (25, False), (26, False)])
 def test_request_that_overlaps_it_is_told(ring: Ring, began: int, met: bool) -> None:
     ring.note(20, "trader_lost")

@@ -24,6 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "attempt_failed": "gives this election up, and waits",
     "reign_begun": "trades: epoch {epoch} has begun",
     "follows": "follows trader {trader} of epoch {epoch}",
+    "hears_again": "hears trader {trader} of epoch {epoch} again",
     "hand_over": "hands its reign of epoch {epoch} over",
     "successor_named": "names {successor} for its successor",
     "post_reopened": "found nobody to take it, and trades on",

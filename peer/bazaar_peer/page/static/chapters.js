@@ -86,6 +86,8 @@ export class Chapters {
       this.open = null;
     } else if (entry.note === "follows" && fields.epoch === this._epoch()) {
       this.open = null; // it was found again, in the same reign
+    } else if (entry.note === "hears_again") {
+      this._beat({ epoch: fields.epoch });
     } else if (entry.note === "members_changed") {
       this._mark(entry, "members", `the members change: ${fields.voters} vote`);
     } else if (entry.note === "removed") {

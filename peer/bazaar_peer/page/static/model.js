@@ -245,6 +245,9 @@ const NOTES = {
     Object.assign(peer, { epoch: f.epoch, trader: f.trader ?? -1, promises: [], promisedTo: -1 });
     peer.lost = []; // a new reign forgets what an election suspected
   },
+  hears_again(peer, f) {
+    if (peer.epoch === f.epoch) Object.assign(peer, { trader: f.trader ?? -1, lost: [] });
+  },
   nominee_failed: backToFollower,
   role_ended: backToFollower,
   stepped_down: backToFollower,
