@@ -1,9 +1,9 @@
 """Runs one peer's core: events in, effects out, all events of a loop turn in one call.
 
 Whoever has an event submits it; the first one of a turn schedules the drain, so nothing switches
-tasks for a single event. One timer stands for the core's next deadline. The inbox needs no bound
-of its own: commands and reads are bounded by `ask`, the rest by what one turn's sockets and the
-disk queue can bring.
+tasks for a single event. One loop timer stands for the core's next deadline. The inbox needs no
+bound of its own: commands and reads are bounded by `ask`, the rest by what one turn's sockets and
+the disk queue can bring.
 
 A process that was stopped for long must not look up keys from requests that lay in its sockets
 meanwhile (R13 c): when its client sockets have not been read empty for `STALL`, the driver drops
@@ -25,9 +25,8 @@ from bazaar_peer.core import effects as fx
 from bazaar_peer.core.events import Command, Event, Forget, Read, Received, Tick
 from bazaar_peer.core.messages import Message
 from bazaar_peer.core.outcomes import Status
-from bazaar_peer.core.types import SECOND, Nanos, PeerId, incarnation_of, name_of
+from bazaar_peer.core.types import NEVER, SECOND, Nanos, PeerId, incarnation_of, name_of
 from bazaar_peer.record.tap import FREQUENT
-from bazaar_peer.runtime.alarm import Alarm
 from bazaar_peer.runtime.disk_queue import DiskEffect, DiskQueue, Store
 from bazaar_peer.runtime.transport import Transport
 from bazaar_peer.telemetry.meter import Mark, Unmetered
@@ -101,7 +100,8 @@ class Driver:
         self._inbox: list[Event] = []
         self._scheduled = False
         self._halted = False
-        self._alarm = Alarm(clock, peer.next_deadline, lambda: not peer.is_trader, self._due)
+        self._armed = NEVER
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[int, tuple[_Answer, Mark]] = {}
         self.new_request = count(1).__next__
         self._pulse_at = self._read_at = clock()
@@ -118,7 +118,8 @@ class Driver:
         """Stop handling events, finish what the disk queue has, let every request go."""
         self._halted = True
         self._pulse.cancel()
-        self._alarm.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for future, _ in self._waiting.values():
             future.cancel()
         self._waiting.clear()
@@ -190,12 +191,26 @@ class Driver:
             log.exception("the core failed")
             self._halt("the core failed")
             return
-        self._alarm.set(self._peer.next_deadline())
+        deadline = self._peer.next_deadline()
+        if deadline < self._armed:
+            self._arm(deadline, now)
 
     # ---- time
 
-    def _due(self) -> None:
-        if not self._halted:
+    def _arm(self, deadline: Nanos, now: Nanos) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        # uvloop's timers count whole milliseconds: round up, an early one would have to go twice.
+        delay_ms = max(0, -((now - deadline) // 1_000_000))
+        self._timer = self.loop.call_later(delay_ms / 1000, self._expired)
+
+    def _expired(self) -> None:
+        self._timer, self._armed = None, NEVER
+        now, deadline = self.now(), self._peer.next_deadline()
+        if now < deadline:
+            self._arm(deadline, now)
+        elif not self._halted:
             self._inbox.append(Tick())
             self._drain()
 

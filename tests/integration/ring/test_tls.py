@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bazaar_operator import certificates
+from bazaar_peer.command.drill import pod as drill_pod
 from bench.pods import TOKEN, Folder, Pods, answer_of
 
 from .conftest import until
@@ -165,3 +166,33 @@ def test_ring_is_backed_up_and_loaded_by_tls(pods: Pods, tmp_path: Path) -> None
     assert (loaded.returncode, json.loads(loaded.stdout)["failed"]) == (0, 0), loaded
     assert (refused.returncode, "SSL_CERT_FILE" in refused.stderr) == (1, True), refused
     assert json.loads(done.stdout)["ring"] == "ring-a"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [(1, "404: there is nothing at this path"), (2, "certificate verify failed")],
+    ids=["itself", "another"],
+)
+def test_drill_asks_a_peer_at_its_address_to_be_the_one_of_its_name(
+    pods: Pods, tmp_path: Path, named: int, said: str
+) -> None:
+    """DNS takes a while to know the name of a pod that was made anew."""
+    folder = Folder(tmp_path / "certificates", pods.net)
+    pods.make(3, folder.settings)
+    trust, token = tmp_path / "ca.crt", tmp_path / "token"
+    trust.write_text(folder.ca.certificate)
+    token.write_text(TOKEN)
+    url, body = f"https://{pods.net}.1:8602/v1/pause", json.dumps({"seconds": 1})
+    _, *words = drill_pod.post(url, f"{pods.net}.{named}", body)
+
+    done = subprocess.run(
+        [sys.executable, *(word.replace(drill_pod.TOKEN, str(token)) for word in words)],
+        env={**os.environ, "SSL_CERT_FILE": str(trust)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]

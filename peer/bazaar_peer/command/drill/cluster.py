@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from bazaar_peer.command.drill.plan import SETTLE_POD_S, DrillError, Kind, Optio
 from bazaar_peer.command.drill.pod import url_of
 from bazaar_peer.record.collect import Ask, Story, collect
 from bazaar_peer.record.entries import BadRecordError
-from bazaar_peer.runtime.pod import PORT, authority
+from bazaar_peer.runtime.pod import PORT
 
 ANSWER_S = 3.0
 GONE_S, LOOK_S = 120.0, 0.25
@@ -137,9 +137,7 @@ class ClusterRing:
         if kind.lasts:
             others = [line.peer for line in view.lines if line.peer != victim.peer]
             assert self._load is not None
-            await Lasting(self._load, victim.peer, self._base(victim.peer), others).do(
-                kind, seconds
-            )
+            await self._lasting(self._load, victim.peer, others).do(kind, seconds)
             return
         options: Object = {"preconditions": {"uid": victim.life}}
         if kind is not Kind.RESIGN:
@@ -148,12 +146,10 @@ class ClusterRing:
         await kube.call("delete", self._path(victim.peer), options, patient=False)
         await self._gone(victim.peer, victim.life)
 
-    def _base(self, peer: int) -> str:
-        if self._load is not None and self._load.by_tls:  # certificates bear names
-            name = self._options.name
-            return url_of(f"{name}-{peer}.{name}-peers", by_tls=True)
-        ip = str(self._pods[peer]["status"].get("podIP", ""))
-        return f"http://{authority(ip, PORT)}"
+    def _lasting(self, load: LoadPod, victim: int, others: Sequence[int]) -> Lasting:
+        name = self._options.name
+        base = url_of(str(self._pods[victim]["status"].get("podIP", "")), by_tls=load.by_tls)
+        return Lasting(load, victim, (base, f"{name}-{victim}.{name}-peers"), others)
 
     def _path(self, peer: int) -> str:
         return f"{self._space}/{self._options.name}-{peer}"

@@ -44,10 +44,13 @@ async def check(kube: Kube, options: Options) -> None:
 
 
 class Lasting:
-    """One such fault: `base` is the victim's address, `others` are the peers that it has."""
+    """One such fault: `where` is the victim's URL by its address, and its name in certificates."""
 
-    def __init__(self, load: LoadPod, peer: int, base: str, others: Sequence[int]) -> None:
-        self._load, self._peer, self._base, self._others = load, peer, base, list(others)
+    def __init__(
+        self, load: LoadPod, peer: int, where: tuple[str, str], others: Sequence[int]
+    ) -> None:
+        self._load, self._peer, self._others = load, peer, list(others)
+        self._base, self._name = where
 
     async def do(self, kind: Kind, seconds: float) -> None:
         """Do it, and return when it is over.
@@ -63,7 +66,8 @@ class Lasting:
         await healed_after(seconds, lambda: self._ask(kind, {"peers": []}))
 
     async def _ask(self, kind: Kind, body: dict[str, Any]) -> None:
-        done = await self._load.post(f"{self._base}/v1/{kind.value}", json.dumps(body))
+        url = f"{self._base}/v1/{kind.value}"
+        done = await self._load.post(url, self._name, json.dumps(body))
         if done.code:
             told = done.errors.decode(errors="replace").strip().splitlines() or ["not a word"]
             why = told[-1] + (EARLIER if told[-1].startswith("404:") else "")

@@ -143,9 +143,9 @@ class LoadPod:
         words = pod.audit(self._options.name, by_tls=self.by_tls)
         return audit_of(await self._sh(f"{words} --acknowledged /load/acknowledged", AUDIT_S))
 
-    async def post(self, url: str, body: str) -> Ran:
-        """Ask a peer for something that takes the ring's token."""
-        return await self._kube.run(self._options.namespace, self.name, *pod.post(url, body))
+    async def post(self, url: str, name: str, body: str) -> Ran:
+        """Ask a peer for something that takes the ring's token, as `pod.post` does."""
+        return await self._kube.run(self._options.namespace, self.name, *pod.post(url, name, body))
 
     async def _sh(self, script: str, seconds: float = 60.0) -> Ran:
         namespace = self._options.namespace

@@ -12,7 +12,7 @@ from typing import Any
 
 from bazaar_peer.command.drill import loading
 from bazaar_peer.command.drill.plan import Options
-from bazaar_peer.runtime.pod import HTTPS_PORT, PORT
+from bazaar_peer.runtime.pod import HTTPS_PORT, PORT, authority
 
 TOKEN = "/etc/bazaar-admin/token"  # noqa: S105 - a file
 EXTRA_S = 1800
@@ -21,19 +21,24 @@ ALONE_S, LOOK_S = 60, 5
 ASKED = "/load/asked"
 """Touched by whoever asks."""
 POST = """
-import json, sys, urllib.error, urllib.request
-url, body = sys.argv[1:]
+import http.client, json, ssl, sys, urllib.parse
+url, name, body = sys.argv[1:]
 token = open("{token}").read().strip()
 headers = {{"Authorization": "Bearer " + token, "Content-Type": "application/json"}}
-try:
-    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=5).read()
-except urllib.error.HTTPError as refused:
-    said = refused.read().decode(errors="replace")
+where = urllib.parse.urlsplit(url)
+link = http.client.HTTPConnection(where.hostname, where.port, timeout=5)
+link.connect()
+if where.scheme == "https":
+    link.sock = ssl.create_default_context().wrap_socket(link.sock, server_hostname=name)
+link.request("POST", where.path, body.encode(), headers)
+answer = link.getresponse()
+said = answer.read().decode(errors="replace")
+if answer.status >= 300:
     try:
         said = json.loads(said)["detail"]
     except (ValueError, KeyError, TypeError):
         pass
-    sys.exit(f"{{refused.code}}: {{said}}")
+    sys.exit(f"{{answer.status}}: {{said}}")
 """
 """The image has no curl; a refusal ends it with 1 and, as last line, the peer's own words."""
 AUDIT = "bazaar verify --url {url} --token-file {token} --json"
@@ -62,7 +67,9 @@ def has_certificates(peer: dict[str, Any]) -> bool:
 
 
 def url_of(host: str, *, by_tls: bool = False) -> str:
-    return f"https://{host}:{HTTPS_PORT}" if by_tls else f"http://{host}:{PORT}"
+    """Return where a host serves clients; `host`: a name, or an address, of IPv6 too."""
+    scheme, port = ("https", HTTPS_PORT) if by_tls else ("http", PORT)
+    return f"{scheme}://{authority(host, port)}"
 
 
 def audit(bazaar: str, *, by_tls: bool) -> str:
@@ -70,9 +77,13 @@ def audit(bazaar: str, *, by_tls: bool) -> str:
     return AUDIT.format(url=url_of(f"{bazaar}-client", by_tls=by_tls), token=TOKEN)
 
 
-def post(url: str, body: str) -> tuple[str, ...]:
-    """Return the program that asks a peer with the ring's token."""
-    return ("python", "-c", POST.format(token=TOKEN), url, body)
+def post(url: str, name: str, body: str) -> tuple[str, ...]:
+    """Return the program that asks a peer with the ring's token.
+
+    `url` has the pod's address, for its name takes DNS a while to know; by TLS the peer proves that
+    it is the one of this name.
+    """
+    return ("python", "-c", POST.format(token=TOKEN), url, name, body)
 
 
 def manifest(
