@@ -243,13 +243,22 @@ class Follower:
 
     def hearing(self) -> bool:
         """N3: accepted Appends of the promised epoch, lately, from a trader not known dead."""
-        peer = self.peer
-        hard = peer.disk.hard
-        return (
-            not self.lost
-            and (self.epoch, self.trader) == (hard.promised, hard.promised_to)
-            and peer.now - self.heard_at < peer.timing.heartbeat_timeout
-        )
+        silent = self.peer.now - self.heard_at
+        lately = silent < self.peer.timing.heartbeat_timeout
+        return not self.lost and self._is_promised() and lately
+
+    def _is_promised(self) -> bool:
+        """Tell whether the newest promise is to the reign that this peer follows."""
+        hard = self.peer.disk.hard
+        return (self.epoch, self.trader) == (hard.promised, hard.promised_to)
+
+    def bear(self, since: Nanos, bore: Nanos) -> bool:
+        """Take a trader that was heard after `since` for heard at `bore`; tell whether one was."""
+        if self.lost or not self._is_promised() or not since <= self.heard_at < bore:
+            return False
+        self.heard_at = bore
+        self.quiet_since = max(self.quiet_since, bore)
+        return True
 
     def on_link_lost(self, peer: PeerId, refused: bool) -> None:
         if peer == self.peer.disk.hard.promised_to:

@@ -23,17 +23,10 @@ from bazaar_peer.core import messages as msg
 from bazaar_peer.core.bully import Bully
 from bazaar_peer.core.copying import Copying
 from bazaar_peer.core.durability import DiskQueue
-from bazaar_peer.core.effects import (
-    Effect,
-    Halt,
-    Left,
-    Meet,
-    Note,
-    Recovered,
-    Send,
-)
+from bazaar_peer.core.effects import Effect, Halt, Left, Meet, Note, Recovered, Send
 from bazaar_peer.core.election import Ring
 from bazaar_peer.core.follower import Follower
+from bazaar_peer.core.held_up import bear
 from bazaar_peer.core.ingress import Ingress
 from bazaar_peer.core.journal import Journal
 from bazaar_peer.core.ledger import Ledger
@@ -81,6 +74,8 @@ class Peer(Ledger):
         """More is committed than one turn applies."""
         self.begin_slice()
         self.deadline: Nanos = now
+        self.bore: Nanos = -1
+        """What was heard before counted as heard then, when this peer had been held up."""
         self.linked: dict[PeerId, bool] = {}
         self._recover(recovered)
         self.cannot_go_on()
@@ -134,6 +129,7 @@ class Peer(Ledger):
         self.now = now
         self.begin_slice()
         if not self.halted:
+            bear(self, self.deadline)
             for event in events:
                 take(self, event)
             self.deadline = self._next()

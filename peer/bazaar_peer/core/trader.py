@@ -142,6 +142,18 @@ class Trader(Replication):
             self.work = True
             peer.copying.go_on(learner)
 
+    def bear(self, since: Nanos, bore: Nanos) -> bool:
+        """Take all that was well after `since` for well at `bore`; tell whether a follower was."""
+        disk, borne = self.peer.disk, False
+        for progress in self.progress.values():
+            if since <= progress.accepted_at < bore:
+                progress.accepted_at, borne = bore, True
+        if self.commit_moved_at >= since:
+            self.commit_moved_at = max(self.commit_moved_at, bore)
+        if disk.stuck_since >= since:
+            disk.stuck_since = max(disk.stuck_since, bore)
+        return borne
+
     def _failing(self, timeout: Nanos) -> str:
         peer = self.peer
         since = peer.now - timeout

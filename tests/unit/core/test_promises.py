@@ -27,7 +27,10 @@ class Lone:
         self.sync()
 
     def tell(self, sender: PeerId, message: msg.Message, after: int = 0) -> list[fx.Effect]:
-        return self.core.handle([ev.Received(sender, message)], self.core.now + after)
+        at = self.core.now + after
+        for now in range(self.core.now, at, 10 * MS):
+            self.core.handle([ev.Tick()], now)  # it sees the time go by
+        return self.core.handle([ev.Received(sender, message)], at)
 
     def sync(self) -> list[fx.Effect]:
         return self.core.handle([ev.DiskDone(self.core.disk.issued)], self.core.now)
