@@ -25,7 +25,7 @@ secret = between_peers(Path("/etc/bazaar-admin/token").read_text().strip())
 folder, key = "/etc/bazaar-certificates/", "/etc/bazaar-key.pem"
 def come(port, says, shows):
     me = Identity(ring=ring, life=peer_id(says, 0), boot=1, address="127.0.0.1:9", secret=secret)
-    door = socket.create_connection(("{host}", port), 5)
+    door = socket.create_connection(("{address}", port), 5)
     door.settimeout(4)
     if shows is not None:
         context = ssl.create_default_context(cafile=folder + "ca.crt")
@@ -45,9 +45,13 @@ print(json.dumps([told(8601, *how) for how in {knocks}]))
 
 
 def knock(ring: Ring, *knocks: tuple[int, str | None]) -> list[Any]:
-    """Come to peer 0 from peer 1's pod, each time as another peer that shows a certificate."""
-    host = f"{ring.name}-0.{ring.name}-peers"
-    script = KNOCK.replace("{host}", host).replace("{knocks}", repr(list(knocks)))
+    """Come to peer 0 from peer 1's pod, each time as another peer that shows a certificate.
+
+    At its address: DNS may not know its name yet.
+    """
+    host, address = f"{ring.name}-0.{ring.name}-peers", ring.pod(0).status.pod_ip
+    script = KNOCK.replace("{host}", host).replace("{address}", address)
+    script = script.replace("{knocks}", repr(list(knocks)))
     found = json.loads(ring.program(1, script))
     assert isinstance(found, list)
     return found
@@ -70,7 +74,8 @@ except urllib.error.URLError as nobody:
 def ask(ring: Ring, url: str) -> int:
     """Ask from peer 1's pod for what takes the ring's token; return the status.
 
-    Nodes hear of a Service's pods some time after these are ready: until then nobody answers.
+    Nodes hear of a Service's pods some time after these are ready, and DNS may keep for half a
+    minute what it knew before: until then nobody answers.
     """
     told = ""
 
@@ -79,7 +84,7 @@ def ask(ring: Ring, url: str) -> int:
         told = ring.program(1, ASK.replace("{url}", url))
         return int(told.split()[0])
 
-    return until(answered, lambda: f"somebody answers at {url}: {told}", 30, 1.0)
+    return until(answered, lambda: f"somebody answers at {url}: {told}", 60, 1.0)
 
 
 def tls(ring: Ring) -> dict[str, Any]:

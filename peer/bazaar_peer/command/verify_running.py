@@ -13,82 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from time import monotonic, sleep
 from urllib.parse import urlsplit
-
-import aiohttp
-import msgspec
 
 from bazaar_peer.command.acknowledged import read_list
 from bazaar_peer.command.audit import Report
-from bazaar_peer.command.client import no_answer, why_refused
+from bazaar_peer.command.copied_logs import Copied, Copies, Row
 from bazaar_peer.command.history import History, read_history
 from bazaar_peer.command.origin import Origin
 from bazaar_peer.command.ring_folder import NoProofError, RingError, token_in
 from bazaar_peer.command.verify import audit
 from bazaar_peer.core.quorum import majority
 from bazaar_peer.runtime.checkpoint_file import read_checkpoint
-from bazaar_peer.runtime.credential import admin_headers
 from bazaar_peer.runtime.files import Files, VolumeError
-from bazaar_peer.runtime.journal_file import SUFFIX
-from bazaar_peer.runtime.log_files import ORIGIN
 
-ASK_S, CONNECT_S = 30.0, 5.0
 URLS_MAX = 64
-LOG_MAX_BYTES = 16 * 1024**3
-"""Of one peer; more is no drill's log."""
-
-
-T = TypeVar("T")
-
-
-class Row(msgspec.Struct):
-    """One member, in an answer to GET /v1/ring."""
-
-    id: int
-    url: str
-    voter: bool = True
-    https: str = ""
-
-
-class RingTold(msgspec.Struct):
-    """What a peer says of its ring."""
-
-    index: int
-    """The higher, the newer."""
-    peers: list[Row]
-
-
-class SegmentTold(msgspec.Struct):
-    number: int
-
-
-class LogTold(msgspec.Struct):
-    """What a peer says of its log."""
-
-    ring: str
-    peer: int
-    segments: list[SegmentTold]
-    recovered: bool = False
-
-
-class Copied(NamedTuple):
-    """One member's log, as it was copied."""
-
-    ring: str
-    peer: int
-    folder: Path
-    origin: Path | None
-    """The state that the ring was recovered with, if this peer has it."""
-
-
-class Unreachable(Exception):  # noqa: N818 - a minority of them is no fault
-    """A member that did not answer, or not as a peer does."""
-
-    def __init__(self, text: str, status: int = 0) -> None:
-        super().__init__(text)
-        self.status = status
+FOUND_S, AGAIN_S = 45.0, 2.0
+"""Names lead to the old pod for half a minute, and to the new one once it is ready."""
 
 
 def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) -> Report:
@@ -107,15 +50,41 @@ def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) 
     token = token_in(token_file)
     report = Report()
     with tempfile.TemporaryDirectory(prefix="bazaar-verify-") as folder:
-        copied = asyncio.run(_copy_all(urls, token, Path(folder), report))
-        histories = [read_history(one.peer, one.folder, one.folder / "none") for one in copied]
-        origin = _origin(copied)
-    _reach_back(histories, origin)
+        copies = Copies(urls, token, Path(folder))
+        histories, origin = _shown(copies)
+    report.counted.extend(copies.told())
     audit(histories, [], origin, keys, report)
     return report
 
 
-def _origin(copied: list[Copied]) -> Origin | None:
+def _shown(copies: Copies) -> tuple[list[History], Origin | None]:
+    """Read enough for a proof; who is not found where DNS leads to is looked for a while."""
+    until = monotonic() + FOUND_S
+    while True:
+        asyncio.run(copies.take())
+        try:
+            return _read(copies)
+        except NoProofError:
+            if not copies.may_be_found or monotonic() > until:
+                raise
+        sleep(AGAIN_S)
+
+
+def _read(copies: Copies) -> tuple[list[History], Origin | None]:
+    copied = list(copies.copied.values())
+    if len({one.ring for one in copied}) > 1:
+        rings = sorted({one.ring for one in copied})
+        raise RingError(f"these peers are of several rings, {', '.join(rings)}: name one ring's")
+    if len({one.peer for one in copied}) < len(copied):
+        raise RingError("one peer was named twice: name each once, or one that names the others")
+    _see_majority(copies.rows, {one.peer for one in copied}, copies.told())
+    histories = [read_history(one.peer, one.folder, one.folder / "none") for one in copied]
+    origin = _origin(copied)
+    _reach_back(histories, origin)
+    return histories, origin
+
+
+def _origin(copied: Sequence[Copied]) -> Origin | None:
     """Read the state that the ring was recovered with, of whichever peer has it.
 
     Raises:
@@ -149,63 +118,6 @@ def _reach_back(histories: list[History], origin: Origin | None) -> None:
         )
 
 
-async def _copy_all(urls: list[str], token: str, folder: Path, report: Report) -> list[Copied]:
-    timeout = aiohttp.ClientTimeout(total=ASK_S, sock_connect=CONNECT_S)
-    headers = admin_headers(token)
-    copied: list[Copied] = []
-    silent: list[str] = []
-    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
-        rows = await _members(http, urls)
-        for place, url in enumerate(urls if len(urls) > 1 else _urls(rows, urls[0])):
-            try:
-                copied.append(await _copy(http, url.rstrip("/"), folder / str(place)))
-            except Unreachable as why:
-                silent.append(f"{url}: not audited, {why}")
-    report.counted.extend(silent)
-    if len({one.ring for one in copied}) > 1:
-        rings = sorted({one.ring for one in copied})
-        raise RingError(f"these peers are of several rings, {', '.join(rings)}: name one ring's")
-    if len({one.peer for one in copied}) < len(copied):
-        raise RingError("one peer was named twice: name each once, or one that names the others")
-    _see_majority(rows, {one.peer for one in copied}, silent)
-    return copied
-
-
-async def _members(http: aiohttp.ClientSession, urls: list[str]) -> list[Row]:
-    """Ask who is in the ring; the newest answer counts.
-
-    Raises:
-        RingError: nobody there is a peer; NoProofError: nobody answers.
-    """
-    found: list[RingTold] = []
-    silent: list[Unreachable] = []
-    for url in urls:
-        try:
-            found.append(await _json(http, f"{url.rstrip('/')}/v1/ring", RingTold))
-        except Unreachable as why:
-            silent.append(why)
-    if not found:
-        told = "; ".join(
-            f"no answer from {url}: {why}" for url, why in zip(urls, silent, strict=True)
-        )
-        refused = all(400 <= why.status < 429 for why in silent)
-        raise RingError(told) if refused else NoProofError(told)
-    return max(found, key=lambda told: told.index).peers
-
-
-def _urls(rows: list[Row], asked: str) -> list[str]:
-    """Return where all members are; who was asked by TLS is not followed into the clear.
-
-    Raises:
-        RingError: nobody says where the others speak TLS.
-    """
-    if urlsplit(asked).scheme != "https":
-        return [row.url for row in rows]
-    if missing := [row.id for row in rows if not row.https]:
-        raise RingError(f"{asked} names no https address of peer {missing[0]}: name all by --url")
-    return [row.https for row in rows]
-
-
 def _see_majority(rows: list[Row], read: set[int], silent: list[str]) -> None:
     """See that the peers that were read are a majority of those who vote; learners do not count.
 
@@ -224,64 +136,3 @@ def _see_majority(rows: list[Row], read: set[int], silent: list[str]) -> None:
     if silent:
         raise NoProofError(f"{told}. {'; '.join(silent)}")
     raise RingError(f"{told}: name these, too, or one peer alone, which names all others")
-
-
-async def _copy(http: aiohttp.ClientSession, url: str, folder: Path) -> Copied:
-    """Copy a peer's segments, oldest first."""
-    (folder / "journal").mkdir(parents=True)
-    after, size = 0, 0
-    while True:
-        found = await _json(http, f"{url}/v1/log?after={after}", LogTold)
-        for segment in found.segments:
-            after = segment.number
-            size += await _segment(http, url, after, folder / "journal" / f"{after:012}{SUFFIX}")
-            if size > LOG_MAX_BYTES:
-                raise NoProofError(f"the log of {url} is larger than {LOG_MAX_BYTES} bytes")
-        if not found.segments:
-            origin = folder / "origin" if found.recovered else None
-            if origin is not None:
-                await _segment(http, url, ORIGIN, origin)
-            return Copied(found.ring, found.peer, folder, origin)
-
-
-async def _segment(http: aiohttp.ClientSession, url: str, number: int, path: Path) -> int:
-    with path.open("wb") as file:
-        while found := await _get(http, f"{url}/v1/log/{number}?after={file.tell()}"):
-            await asyncio.to_thread(file.write, found)
-        return file.tell()
-
-
-async def _json(http: aiohttp.ClientSession, url: str, of: type[T]) -> T:
-    body = await _get(http, url)
-    try:
-        return msgspec.json.decode(body, type=of)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
-        raise Unreachable(f"{url} answers, but not as a peer does: {wrong}") from wrong
-
-
-async def _get(http: aiohttp.ClientSession, url: str) -> bytes:
-    """Get a body.
-
-    Raises:
-        Unreachable: no answer, or none that helps.
-        RingError: the answer is that we may not, which no other peer will answer otherwise.
-    """
-    try:
-        async with http.get(url) as answer:
-            body = await answer.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unreachable(no_answer(error)) from error
-    if answer.status == 401:
-        raise RingError("the logs are shown to who has the ring's token: give it as --token-file")
-    if answer.status == 403:
-        raise RingError(f"{url} refuses: {why_refused(_problem(body), answer.status)}")
-    if answer.status != 200:
-        raise Unreachable(f"status {answer.status} from {url}", answer.status)
-    return body
-
-
-def _problem(body: bytes) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

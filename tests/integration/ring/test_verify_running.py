@@ -68,11 +68,19 @@ def test_running_ring_that_lost_its_trader_under_load_has_no_violation(
 
 @contextlib.contextmanager
 def served(
-    planted: History, *peers: int, token: str = "", size: int = 3, learners: Sequence[int] = ()
+    planted: History,
+    *peers: int,
+    token: str = "",
+    size: int = 3,
+    learners: Sequence[int] = (),
+    at: int = 0,
 ) -> Iterator[list[str]]:
-    """Serve the logs of a folder's peers, of a ring of `size`; yield their URLs."""
+    """Serve the logs of a folder's peers, of a ring of `size`; yield their URLs.
+
+    `at`: the port of the only one.
+    """
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    ports = {peer: take_ports(1) for peer in peers}
+    ports = {peer: at or take_ports(1) for peer in peers}
 
     async def serve() -> None:
         running: list[tuple[Driver, ClientPort]] = []
@@ -214,6 +222,50 @@ def test_minority_that_does_not_answer_is_told_and_a_majority_ends_the_audit(
 
     assert report.violations == []
     assert any(one.startswith(f"{nobody}: not audited") for one in report.counted)
+
+
+def test_who_is_named_and_not_there_yet_is_looked_for(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name leads to a pod's former address for a while."""
+    history.add(order(2, "k1"))
+    history.write()
+    port, times = take_ports(1), 0
+
+    with contextlib.ExitStack() as later, served(history, 0) as urls:
+
+        def sleep(_: float) -> None:
+            nonlocal times
+            if (times := times + 1) == 2:
+                later.enter_context(served(history, 1, at=port))
+
+        monkeypatch.setattr(verify_running, "sleep", sleep)
+        report = verify_running.verify([*urls, f"http://localhost:{port}"], None, None)
+
+    assert (report.violations, times) == ([], 2)
+    assert not any("not audited" in one for one in report.counted)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("localhost", True), ("127.0.0.1", False)], ids=["a name", "an address"]
+)
+def test_who_is_not_found_is_given_up(
+    history: History, monkeypatch: pytest.MonkeyPatch, host: str, asked: bool
+) -> None:
+    history.add(order(2, "k1"))
+    history.write()
+    slept: list[float] = []
+    monkeypatch.setattr(verify_running, "FOUND_S", 0.5)
+    monkeypatch.setattr(verify_running, "AGAIN_S", 0.1)
+    monkeypatch.setattr(verify_running, "sleep", slept.append)
+
+    with (
+        served(history, 0) as urls,
+        pytest.raises(NoProofError, match="1 of 3 voters"),
+    ):
+        verify_running.verify([*urls, f"http://{host}:{take_ports(1)}"], None, None)
+
+    assert bool(slept) is asked
 
 
 def test_minority_that_was_named_is_refused_with_who_is_missing(history: History) -> None:
