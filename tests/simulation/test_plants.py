@@ -37,6 +37,7 @@ RARE = {
     "number_body_not_compared",
     "old_generation_accepted",
     "older_boot_opens",
+    "believes_in_silence",
     "one_memory_decides",
     "orphans_circle",
     "post_stays_closed",

@@ -138,7 +138,7 @@ class Script:
     def beat(self, trader: int, *followers: int, times: int = 1) -> None:
         """Let heartbeat intervals go by, in which these alone hear the trader."""
         for _ in range(times):
-            self.world.now += self.world.plan.timing.heartbeat_interval
+            self.pass_by(self.world.plan.timing.heartbeat_interval)
             self.turn(trader, ev.Tick())
             self.replicate(trader, *followers)
 
@@ -152,7 +152,14 @@ class Script:
 
     def age(self, milliseconds: int) -> None:
         """Let time go by, that the next entry will add to log time (R13 d)."""
-        self.world.now += milliseconds * MS
+        self.pass_by(milliseconds * MS)
+
+    def pass_by(self, span: int) -> None:
+        """Let time go by; nobody was held up meanwhile, but nothing came of it yet."""
+        self.world.now += span
+        for host in self.world.hosts.values():
+            if host.peer is not None:
+                host.peer.deadline = host.local(self.world.now)
 
     def copy(self, source: int, to: int) -> None:
         """Let a checkpoint travel, part by part, to its end."""
@@ -167,7 +174,7 @@ class Script:
 
     def silence(self) -> None:
         """Let more than an election timeout go by without anybody noticing anything yet."""
-        self.world.now += 2 * self.world.plan.timing.heartbeat_timeout
+        self.pass_by(2 * self.world.plan.timing.heartbeat_timeout)
 
     # ---- running ----
 

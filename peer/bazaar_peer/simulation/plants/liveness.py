@@ -8,6 +8,7 @@ import msgspec
 
 from bazaar_peer.core import ledger, routing
 from bazaar_peer.core import messages as msg
+from bazaar_peer.core import peer as peers
 from bazaar_peer.core.agreement import Agreement
 from bazaar_peer.core.election import Ring
 from bazaar_peer.core.follower import Follower
@@ -210,6 +211,12 @@ def alone_for_ever() -> list[Patch]:
 def hears_nobody() -> list[Patch]:
     """Who hears a trader takes part in an election all the same (N3, row 53)."""
     return [(Peer, "hearing", lambda self: self.role is Role.TRADER)]
+
+
+@plant
+def believes_in_silence() -> list[Patch]:
+    """Who was held up takes what it did not hear meanwhile for a loss (N3, N5, row 53)."""
+    return [(peers, "bear", lambda peer, due: None)]
 
 
 @plant

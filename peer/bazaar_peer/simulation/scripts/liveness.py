@@ -96,11 +96,11 @@ def row_42_a_lost_token_stops_lower_ones_for_its_lifetime_only() -> None:
     """3's token is lost; when its time is over, 0's goes round by 3 and home."""
     s = Script(4, manual=True)
     timeout = s.world.plan.timing.heartbeat_timeout
-    s.world.now += timeout * 8 // 5
+    s.pass_by(timeout * 8 // 5)
     s.turn(3, ev.Tick())
     assert s.told("Election", 3)
     s.drop("Election")
-    s.world.now += timeout
+    s.pass_by(timeout)
     s.turn(0, ev.Tick())
     for holder in (0, 1, 2):
         s.deliver("Election", holder, holder + 1)
@@ -140,10 +140,41 @@ def row_43_two_initiators_in_step_do_not_duel_for_ever() -> None:
 
 
 @script("hears_nobody")
+def row_44_who_alone_hears_no_trader_deposes_nobody() -> None:
+    s, trader, (one, _) = ring()
+    epoch = s.peer(trader).epoch
+    attempts: list[int] = []
+    s.world.noted["election"] = [lambda host, fields: attempts.append(host.id)]
+    s.world.network.set_cut(trader, one, 1)
+    s.run(8 * TIMEOUT_MS)
+    assert set(attempts) == {one}
+    assert s.peer(trader).epoch == epoch
+    assert s.peer(trader).is_trader
+
+
+@script("believes_in_silence")
+def row_53_a_machine_that_stood_still_deposes_nobody() -> None:
+    """All peers of it wake at once, each with nothing heard for longer than it bears."""
+    s, trader, others = ring()
+    epoch = s.peer(trader).epoch
+    for _ in range(4):
+        for peer in (trader, *others):
+            s.world.sleep(peer)
+        s.run(3 * TIMEOUT_MS)
+        for peer in (*others, trader):
+            s.world.wake(peer)
+        s.run(TIMEOUT_MS)
+    assert s.peer(trader).epoch == epoch
+    assert s.peer(trader).is_trader
+
+
+@script("believes_in_silence")
 def row_53_a_peer_that_was_blocked_deposes_nobody() -> None:
     """A callback outlasts the heartbeat timeout, again and again; then the timers come first."""
     s, trader, others = ring()
     epoch = s.peer(trader).epoch
+    attempts: list[int] = []
+    s.world.noted["election"] = [lambda host, fields: attempts.append(host.id)]
     for _ in range(4):
         for other in others:
             s.world.sleep(other)
@@ -151,6 +182,7 @@ def row_53_a_peer_that_was_blocked_deposes_nobody() -> None:
             s.turn(other, ev.Tick())
             s.world.wake(other)
             s.run(TIMEOUT_MS)
+    assert attempts == []
     assert s.peer(trader).epoch == epoch
     assert s.peer(trader).is_trader
 
