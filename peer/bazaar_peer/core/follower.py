@@ -28,6 +28,7 @@ class Follower:
         """Epoch of the reign whose Appends are accepted, 0 before the first."""
         self.trader = NOBODY
         self.heard_at: Nanos = 0
+        self._patient_until: Nanos = 0
         self.quiet_since: Nanos = peer.now
         """When the trader was last heard, or lost, or this peer promised or started (N7)."""
         self.lost = True
@@ -243,21 +244,25 @@ class Follower:
 
     def hearing(self) -> bool:
         """N3: accepted Appends of the promised epoch, lately, from a trader not known dead."""
-        silent = self.peer.now - self.heard_at
-        lately = silent < self.peer.timing.heartbeat_timeout
-        return not self.lost and self._is_promised() and lately
+        return not self.lost and self._is_promised() and self.peer.now < self.silent_at
+
+    @property
+    def silent_at(self) -> Nanos:
+        """When the trader, if it is not heard again, has been silent for too long."""
+        return max(self.heard_at + self.peer.timing.heartbeat_timeout, self._patient_until)
 
     def _is_promised(self) -> bool:
         """Tell whether the newest promise is to the reign that this peer follows."""
         hard = self.peer.disk.hard
         return (self.epoch, self.trader) == (hard.promised, hard.promised_to)
 
-    def bear(self, since: Nanos, bore: Nanos) -> bool:
-        """Take a trader that was heard after `since` for heard at `bore`; tell whether one was."""
-        if self.lost or not self._is_promised() or not since <= self.heard_at < bore:
+    def bear(self, due: Nanos, until: Nanos) -> bool:
+        """Be patient with a trader that was heard when this peer was due; tell whether one was."""
+        timeout = self.peer.timing.heartbeat_timeout
+        if self.lost or not self._is_promised() or due > self.heard_at + timeout:
             return False
-        self.heard_at = bore
-        self.quiet_since = max(self.quiet_since, bore)
+        self._patient_until = until
+        self.quiet_since = max(self.quiet_since, until - timeout)
         return True
 
     def on_link_lost(self, peer: PeerId, refused: bool) -> None:

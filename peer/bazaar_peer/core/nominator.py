@@ -201,7 +201,7 @@ class Nominator(Polls):
             return NEVER
         follower = peer.follower
         if follower.hearing():
-            return follower.heard_at + peer.timing.heartbeat_timeout
+            return follower.silent_at
         return self.start_at()
 
     def tick(self) -> None:

@@ -74,8 +74,6 @@ class Peer(Ledger):
         """More is committed than one turn applies."""
         self.begin_slice()
         self.deadline: Nanos = now
-        self.bore: Nanos = -1
-        """What was heard before counted as heard then, when this peer had been held up."""
         self.linked: dict[PeerId, bool] = {}
         self._recover(recovered)
         self.cannot_go_on()
@@ -152,7 +150,9 @@ class Peer(Ledger):
             return self.now
         if self.role is Role.TRADER:
             return min(self.trader_role.deadline(), self.ingress.scan_at)
-        at = min(self.nominator.deadline(), self.ingress.scan_at)
+        # Called once an interval it knows, by being called late, that it stood still.
+        awake = self.now + self.timing.heartbeat_interval
+        at = min(self.nominator.deadline(), self.ingress.scan_at, awake)
         return min(at, self.nominee.deadline()) if self.role is Role.NOMINEE else at
 
     @property

@@ -44,6 +44,7 @@ class Trader(Replication):
         self.open = False
         self.forget_followers()
         self.commit_moved_at: Nanos = 0
+        self._patient_until: Nanos = 0
         self.began_at: Nanos = 0
         self.post.stop()
         self.reads.stop()
@@ -131,8 +132,10 @@ class Trader(Replication):
             peer.copying.expire()
             self._part()
             self.membership.advance()
-            self.hand_over.prefer()
-            why = self._failing(timeout)
+            why = ""
+            if peer.now >= self._patient_until:
+                self.hand_over.prefer()
+                why = self._failing(peer.now - timeout)
             if why:
                 peer.broadcast(msg.SteppedDown(self.epoch))
                 self.step_down(why)
@@ -142,21 +145,16 @@ class Trader(Replication):
             self.work = True
             peer.copying.go_on(learner)
 
-    def bear(self, since: Nanos, bore: Nanos) -> bool:
-        """Take all that was well after `since` for well at `bore`; tell whether a follower was."""
-        disk, borne = self.peer.disk, False
-        for progress in self.progress.values():
-            if since <= progress.accepted_at < bore:
-                progress.accepted_at, borne = bore, True
-        if self.commit_moved_at >= since:
-            self.commit_moved_at = max(self.commit_moved_at, bore)
-        if disk.stuck_since >= since:
-            disk.stuck_since = max(disk.stuck_since, bore)
-        return borne
+    def bear(self, due: Nanos, until: Nanos) -> bool:
+        """Be patient with a reign that went on when this peer was due; tell whether it did."""
+        if self._failing(due - self.peer.timing.heartbeat_timeout):
+            return False
+        self._patient_until = until
+        return True
 
-    def _failing(self, timeout: Nanos) -> str:
+    def _failing(self, since: Nanos) -> str:
+        """Return why this reign does not go on since then, or nothing (N5)."""
         peer = self.peer
-        since = peer.now - timeout
         heard = {p for p, progress in self.progress.items() if progress.accepted_at > since}
         if not quorum.reached(peer.voters, {peer.me, *heard}):
             return "no majority accepted an Append in time"

@@ -31,26 +31,30 @@ def ticked(core: Peer, now: int) -> set[str]:
     return {one.kind for one in core.handle([ev.Tick()], now) if isinstance(one, fx.Note)}
 
 
-def test_ring_that_stood_still_keeps_its_trader(ring: Ring) -> None:
+@pytest.mark.parametrize("timeouts", [0.5, 0.7, 0.9, 1.0, 1.1, 1.2, 1.5, STANDS_STILL])
+def test_ring_that_stood_still_keeps_its_trader(ring: Ring, timeouts: float) -> None:
+    """However long it was, and wherever between two heartbeats it began."""
     trader = ring.trader
-    epoch = ring.peers[trader].epoch
+    core = ring.peers[trader]
+    before = core.epoch, len(ring.noted("election"))
 
-    for times in range(1, 6):
-        ring.now += STANDS_STILL * ring.peers[trader].timing.heartbeat_timeout
-        ring.run(SECOND)
-        assert (ring.settle(), ring.peers[trader].epoch) == (trader, epoch)
-        assert len(ring.noted("held_up")) == 3 * times
+    for phase in range(10):
+        ring.now += int(timeouts * core.timing.heartbeat_timeout)
+        ring.run(SECOND + phase * core.timing.heartbeat_interval // 10)
+        assert ring.settle() == trader
 
-    assert len(ring.noted("reign_begun")) == 1
+    assert (core.epoch, len(ring.noted("election"))) == before
+    assert timeouts < 1 or len(ring.noted("held_up")) == 30
 
 
 def test_follower_that_was_held_up_believes_in_a_loss_an_interval_later(ring: Ring) -> None:
     core = follower_of(ring)
     timing = core.timing
-    woken = ring.now + STANDS_STILL * timing.heartbeat_timeout
+    woken, heard_at = ring.now + STANDS_STILL * timing.heartbeat_timeout, core.follower.heard_at
 
     assert ticked(core, woken) == {"held_up"}
     assert core.hearing()
+    assert core.follower.heard_at == heard_at, "how old its view is it does not mistake"
     assert not ticked(core, woken + timing.heartbeat_interval - 1)
     ticked(core, woken + timing.heartbeat_interval)
     assert not core.hearing()
@@ -82,6 +86,31 @@ def test_trader_that_was_held_up_steps_down_an_interval_later(ring: Ring) -> Non
     assert ticked(core, woken) == {"held_up"}
     assert "stepped_down" not in ticked(core, woken + timing.heartbeat_interval - 1)
     assert "stepped_down" in ticked(core, woken + timing.heartbeat_interval)
+
+
+@pytest.mark.parametrize("lacks", ["an answer", "its own disk", "a commit"])
+def test_trader_is_patient_once(ring: Ring, lacks: str) -> None:
+    """Else one that is always late, and has no majority, or a disk that stalls, would never go."""
+    core = ring.peers[ring.trader]
+    still = STANDS_STILL * core.timing.heartbeat_timeout
+    if lacks != "an answer":
+        ring.lost = lambda sender, to, _: lacks == "a commit" and sender != core.me
+        ring.add(core.me, 1)
+
+    assert "held_up" in ticked(core, ring.now + still)
+    again = ticked(core, ring.now + 2 * still)
+    assert "held_up" not in again
+    assert "stepped_down" in again
+
+
+def test_nobody_counts_for_alive_by_patience(ring: Ring) -> None:
+    """R10: a voter is let go only while a majority without it has answered of late."""
+    core = ring.peers[ring.trader]
+    assert len(core.trader_role.membership._alive()) == 3
+
+    ticked(core, ring.now + STANDS_STILL * core.timing.heartbeat_timeout)
+
+    assert core.trader_role.membership._alive() == {core.me}
 
 
 def test_trader_that_was_replaced_meanwhile_hears_so_at_once(ring: Ring) -> None:
