@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shutil
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +26,9 @@ ASK_S, CONNECT_S = 30.0, 5.0
 LOG_MAX_BYTES = 16 * 1024**3
 """Of one peer; more is no drill's log."""
 
+
+ANYBODY = -1
+NO_ANSWER, STARTING, WRONG = 0, 503, 200
 
 T = TypeVar("T")
 
@@ -98,23 +102,32 @@ class Copies:
         timeout = aiohttp.ClientTimeout(total=ASK_S, sock_connect=CONNECT_S)
         self._taken += 1
         async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as http:
-            self.rows = self.rows or await _members(http, self._urls)
-            urls = self._urls if len(self._urls) > 1 else _named(self.rows, self._urls[0])
-            for place, url in enumerate(urls):
+            try:
+                self.rows = await _members(http, self._urls)
+            except NoProofError:
+                self.silent = {url: Unreachable("no answer") for url in self._urls}
+                raise
+            alone = dict.fromkeys(self._urls, ANYBODY)
+            whom = alone if len(self._urls) > 1 else _named(self.rows, self._urls[0])
+            for place, (url, peer) in enumerate(whom.items()):
                 if url not in self.copied:
-                    await self._copy(http, url, self._folder / f"{self._taken}-{place}")
+                    await self._copy(http, url, peer, self._folder / f"{self._taken}-{place}")
 
-    async def _copy(self, http: aiohttp.ClientSession, url: str, folder: Path) -> None:
+    async def _copy(self, http: aiohttp.ClientSession, url: str, peer: int, folder: Path) -> None:
         self.silent.pop(url, None)
         try:
-            self.copied[url] = await _copy(http, url.rstrip("/"), folder)
+            self.copied[url] = await _copy(http, url.rstrip("/"), peer, folder)
         except Unreachable as why:
             self.silent[url] = why
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def may_be_found(self) -> bool:
-        """Tell whether somebody who is named, and did not answer, may be elsewhere by now."""
-        return any(not why.status and _is_name(url) for url, why in self.silent.items())
+        """Tell whether somebody who is named may be elsewhere by now, or through with starting."""
+        return any(
+            why.status in {NO_ANSWER, STARTING} and _is_name(url)
+            for url, why in self.silent.items()
+        )
 
     def told(self) -> list[str]:
         """Return a sentence for each of whom there is no copy."""
@@ -151,25 +164,27 @@ async def _members(http: aiohttp.ClientSession, urls: list[str]) -> list[Row]:
     return max(found, key=lambda told: told.index).peers
 
 
-def _named(rows: list[Row], asked: str) -> list[str]:
+def _named(rows: list[Row], asked: str) -> dict[str, int]:
     """Return where all members are; who was asked by TLS is not followed into the clear.
 
     Raises:
         RingError: nobody says where the others speak TLS.
     """
     if urlsplit(asked).scheme != "https":
-        return [row.url for row in rows]
+        return {row.url: row.id for row in rows}
     if missing := [row.id for row in rows if not row.https]:
         raise RingError(f"{asked} names no https address of peer {missing[0]}: name all by --url")
-    return [row.https for row in rows]
+    return {row.https: row.id for row in rows}
 
 
-async def _copy(http: aiohttp.ClientSession, url: str, folder: Path) -> Copied:
-    """Copy a peer's segments, oldest first."""
+async def _copy(http: aiohttp.ClientSession, url: str, peer: int, folder: Path) -> Copied:
+    """Copy that peer's segments, oldest first."""
     (folder / "journal").mkdir(parents=True)
     after, size = 0, 0
     while True:
         found = await _json(http, f"{url}/v1/log?after={after}", LogTold)
+        if peer not in {ANYBODY, found.peer}:
+            raise Unreachable(f"peer {found.peer} is there, and not peer {peer}")
         for segment in found.segments:
             after = segment.number
             size += await _segment(http, url, after, folder / "journal" / f"{after:012}{SUFFIX}")
@@ -194,7 +209,7 @@ async def _json(http: aiohttp.ClientSession, url: str, of: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=of)
     except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
-        raise Unreachable(f"{url} answers, but not as a peer does: {wrong}") from wrong
+        raise Unreachable(f"{url} answers, but not as a peer does: {wrong}", WRONG) from wrong
 
 
 async def _get(http: aiohttp.ClientSession, url: str) -> bytes:

@@ -61,8 +61,8 @@ def _shown(copies: Copies) -> tuple[list[History], Origin | None]:
     """Read enough for a proof; who is not found where DNS leads to is looked for a while."""
     until = monotonic() + FOUND_S
     while True:
-        asyncio.run(copies.take())
         try:
+            asyncio.run(copies.take())
             return _read(copies)
         except NoProofError:
             if not copies.may_be_found or monotonic() > until:

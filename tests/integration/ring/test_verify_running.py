@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
-from bazaar_peer.command import verify_running
+from bazaar_peer.command import copied_logs, verify_running
 from bazaar_peer.command.ring_folder import NoProofError, RingError
 from bazaar_peer.core.messages import EpochStarted, Member, MembersChanged
 from bazaar_peer.core.types import Limits, PeerId
@@ -244,6 +245,35 @@ def test_who_is_named_and_not_there_yet_is_looked_for(
 
     assert (report.violations, times) == ([], 2)
     assert not any("not audited" in one for one in report.counted)
+
+
+def test_nobody_is_taken_for_who_was_there_before(history: History, tmp_path: Path) -> None:
+    """A former pod's address may be another peer's by now."""
+    history.add(order(2, "k1"))
+    history.write()
+
+    with served(history, 1) as (url,):
+        copies = copied_logs.Copies([url], "", tmp_path / "copies")
+        rows = [copied_logs.Row(id=0, url=url)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(copied_logs, "_members", AsyncMock(return_value=rows))
+            asyncio.run(copies.take())
+
+    assert copies.copied == {}
+    assert copies.told() == [f"{url}: not audited, peer 1 is there, and not peer 0"]
+    assert list((tmp_path / "copies").iterdir()) == [], "what was begun in vain takes no room"
+
+
+@pytest.mark.parametrize(("host", "looked_for"), [("localhost", True), ("127.0.0.1", False)])
+def test_the_one_that_was_named_may_be_found_yet(
+    tmp_path: Path, host: str, looked_for: bool
+) -> None:
+    copies = copied_logs.Copies([f"http://{host}:{take_ports(1)}"], "", tmp_path)
+
+    with pytest.raises(NoProofError, match="no answer"):
+        asyncio.run(copies.take())
+
+    assert copies.may_be_found is looked_for
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,11 @@ class ClusterRing:
 
     def _lasting(self, load: LoadPod, victim: int, others: Sequence[int]) -> Lasting:
         name = self._options.name
-        base = url_of(str(self._pods[victim]["status"].get("podIP", "")), by_tls=load.by_tls)
-        return Lasting(load, victim, (base, f"{name}-{victim}.{name}-peers"), others)
+        ip = str((self._pods[victim].get("status") or {}).get("podIP") or "")
+        if not ip:
+            raise DrillError(f"the pod of peer {victim} has no address yet")
+        where = (url_of(ip, by_tls=load.by_tls), f"{name}-{victim}.{name}-peers")
+        return Lasting(load, victim, where, others)
 
     def _path(self, peer: int) -> str:
         return f"{self._space}/{self._options.name}-{peer}"
