@@ -27,7 +27,7 @@ setup: $(VENV)/.ready ## make the virtual environment
 run: setup ## a ring of 6 on this machine, trading
 	$(BIN)/bazaar up --peers 6
 
-# The files in order, those of whole rings before the many small ones: then both workers end together.
+# The files in order, those of whole rings before the many small ones: no worker has a long one at the end.
 test: setup ## all tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -20,7 +20,7 @@ PORT = 21_400
 TRADES_S = 0.5
 
 
-def epochs(rig: Ring) -> int:
+def epoch_of(rig: Ring) -> int:
     """Return the ring's epoch once all follow one trader."""
     return int(until(rig.settled, f"a trader that all follow; logs in {rig.data}")["epoch"])
 
@@ -48,11 +48,11 @@ def main() -> None:
     shuffled, changed = random.Random(args.seed), 0
     with ring(args.peers, PORT, "--rate", "40") as rig:
         for number in range(args.times):
-            before = epochs(rig)
+            before = epoch_of(rig)
             time.sleep(TRADES_S * shuffled.random())
             freeze(rig, args.frozen, shuffled)
             time.sleep(TRADES_S)
-            changed += epochs(rig) > before
+            changed += epoch_of(rig) > before
             print(f"{number + 1} of {args.times}: {changed} changed", file=sys.stderr, flush=True)
     print(f"{args.times} times {args.frozen:g} s: the trader changed in {changed}")
 

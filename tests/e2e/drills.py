@@ -46,8 +46,8 @@ class Drills:
     """A load, and what is done meanwhile."""
 
     def __init__(self, ring: Ring, kind: str, peers: int) -> None:
-        self.ring, self.run = ring, Run(kind, peers, version=_version())
-        self.run.kubernetes = ring.cluster.version()
+        on = ring.cluster.version()
+        self.ring, self.run = ring, Run(kind, peers, version=_version(), kubernetes=on)
         self.load = Load(ring.cluster, ring.namespace, ring.name)
         self.count = rounds()
         self.last: Drill | None = None

@@ -25,10 +25,10 @@ from bazaar_peer.runtime.log_files import ORIGIN
 ASK_S, CONNECT_S = 30.0, 5.0
 LOG_MAX_BYTES = 16 * 1024**3
 """Of one peer; more is no drill's log."""
-
-
 ANYBODY = -1
+"""Whoever is there."""
 NO_ANSWER, STARTING, WRONG = 0, 503, 200
+"""Statuses of who cannot be read: none at all, not yet, and of what no peer says."""
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Copied(NamedTuple):
 class Unreachable(Exception):  # noqa: N818 - a minority of them is no fault
     """A member that did not answer, or not as a peer does."""
 
-    def __init__(self, text: str, status: int = 0) -> None:
+    def __init__(self, text: str, status: int = NO_ANSWER) -> None:
         super().__init__(text)
         self.status = status
 

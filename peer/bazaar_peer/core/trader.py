@@ -132,14 +132,12 @@ class Trader(Replication):
             peer.copying.expire()
             self._part()
             self.membership.advance()
-            why = ""
             if peer.now >= self._patient_until:
                 self.hand_over.prefer()
-                why = self._failing(peer.now - timeout)
-            if why:
-                peer.broadcast(msg.SteppedDown(self.epoch))
-                self.step_down(why)
-                return
+                if why := self._failing(peer.now - timeout):
+                    peer.broadcast(msg.SteppedDown(self.epoch))
+                    self.step_down(why)
+                    return
         self.hand_over.tick()
         for learner in self.pace.rested():
             self.work = True

@@ -48,6 +48,8 @@ class FakeKube:
         self.refuse_evictions = 0
         self.pause_path = "/v1/pause"
         """What a peer of the ring has instead."""
+        self.addressed = True
+        """Pods have an address; before they are started they have none."""
         self.drills = True
         """As the Bazaar says."""
         self.uncordoning: Callable[[], None] | None = None
@@ -131,7 +133,7 @@ class FakeKube:
         return {
             "metadata": metadata,
             "spec": {"nodeName": self.nodes[peer], "containers": [container]},
-            "status": {"podIP": f"10.0.0.{peer}"},
+            "status": {"podIP": f"10.0.0.{peer}"} if self.addressed else {},
         }
 
     async def _list(self, request: web.Request) -> web.Response:

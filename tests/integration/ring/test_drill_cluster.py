@@ -153,6 +153,14 @@ def test_peer_of_before_drills_were_let_is_named(unhurt: FakeKube) -> None:
     assert "wait until `kubectl get bazaar` says Running" in found["wrong"][0]
 
 
+def test_peer_without_an_address_is_named(unhurt: FakeKube) -> None:
+    unhurt.addressed = False
+
+    found = drill("pause", code=1)
+
+    assert "has no address yet" in found["wrong"][0]
+
+
 def test_peer_that_refuses_to_be_paused_is_quoted(unhurt: FakeKube) -> None:
     """Here by a path where it takes POST, and none of this body."""
     unhurt.pause_path = "/v1/cut"

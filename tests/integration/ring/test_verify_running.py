@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock
 
 import pytest
@@ -67,6 +67,30 @@ def test_running_ring_that_lost_its_trader_under_load_has_no_violation(
 # ---- planted histories, served by the very handlers
 
 
+async def served_by(
+    planted: History, peer: int, port: int, token: str, members: tuple[Member, ...]
+) -> tuple[Driver, ClientPort]:
+    """Serve one peer's log at a port of this machine."""
+    core, nothing = StubPeer(), cast("Any", Nothing())
+    core.me = PeerId(peer)
+    core.journal.recovered(planted.records)
+    core.state.index = planted.records[-1].last
+    core.state.members = MembersChanged(members, planted.folder.made.ring, Limits(), b"")
+    settings = ProcessSettings(
+        me=peer,
+        peers=3,
+        ring=planted.folder.made.ring,
+        volume=str(planted.folder.volume(peer)),
+        archive=str(planted.folder.archive(peer)),
+        token=token,
+    )
+    driver = Driver(core, nothing, nothing)
+    app = make_app(driver, core, settings)  # type: ignore[arg-type]
+    clients = ClientPort(app, driver, "127.0.0.1", port)
+    await clients.start()
+    return driver, clients
+
+
 @contextlib.contextmanager
 def served(
     planted: History,
@@ -82,30 +106,10 @@ def served(
     """
     loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     ports = {peer: at or take_ports(1) for peer in peers}
+    members = tuple(Member(i, voter=i not in learners) for i in range(size))
 
     async def serve() -> None:
-        running: list[tuple[Driver, ClientPort]] = []
-        nothing: Any = Nothing()
-        for peer, port in ports.items():
-            core = StubPeer()
-            core.me = PeerId(peer)
-            core.journal.recovered(planted.records)
-            core.state.index = planted.records[-1].last
-            members = tuple(Member(i, voter=i not in learners) for i in range(size))
-            core.state.members = MembersChanged(members, planted.folder.made.ring, Limits(), b"")
-            settings = ProcessSettings(
-                me=peer,
-                peers=3,
-                ring=planted.folder.made.ring,
-                volume=str(planted.folder.volume(peer)),
-                archive=str(planted.folder.archive(peer)),
-                token=token,
-            )
-            driver = Driver(core, nothing, nothing)
-            app = make_app(driver, core, settings)  # type: ignore[arg-type]
-            clients = ClientPort(app, driver, "127.0.0.1", port)
-            await clients.start()
-            running.append((driver, clients))
+        running = [await served_by(planted, *one, token, members) for one in ports.items()]
         ready.set()
         await stop.wait()
         for driver, clients in running:

@@ -185,10 +185,7 @@ const TAKE = {
     Object.assign(peer, { alive: false, gone: e.why || "ended", promises: [], trader: -1 });
   },
   beat(peer, e) {
-    peer.heardAt = e.at;
-    peer.trader = e.from;
-    peer.epoch = Math.max(peer.epoch, e.epoch);
-    if (peer.lost.length) peer.lost = peer.lost.filter((id) => id !== e.from);
+    hears(peer, e.from, e.epoch, e.at);
   },
   moved(peer, e) {
     peer.epoch = Math.max(peer.epoch, e.epoch);
@@ -213,6 +210,12 @@ const TAKE = {
 const suspect = (peer, id) => {
   if (Number.isInteger(id) && id >= 0 && !peer.lost.includes(id)) peer.lost = [...peer.lost, id];
 };
+
+/** @param {Peer} peer @param {number} trader @param {number} epoch @param {number} at */
+function hears(peer, trader, epoch, at) {
+  Object.assign(peer, { heardAt: at, trader, epoch: Math.max(peer.epoch, epoch) });
+  if (peer.lost.length) peer.lost = peer.lost.filter((id) => id !== trader);
+}
 
 /** What a step of the protocol changes. @type {Record<string, Function>} */
 const NOTES = {
@@ -245,8 +248,8 @@ const NOTES = {
     Object.assign(peer, { epoch: f.epoch, trader: f.trader ?? -1, promises: [], promisedTo: -1 });
     peer.lost = []; // a new reign forgets what an election suspected
   },
-  hears_again(peer, f) {
-    if (peer.epoch === f.epoch) Object.assign(peer, { trader: f.trader ?? -1, lost: [] });
+  hears_again(peer, f, at) {
+    hears(peer, f.trader ?? -1, f.epoch, at);
   },
   nominee_failed: backToFollower,
   role_ended: backToFollower,
