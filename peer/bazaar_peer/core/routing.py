@@ -93,10 +93,11 @@ def on_refused(peer: Peer, sender: PeerId, message: msg.Refused) -> None:
     elif message.epoch <= peer.epoch:
         return
     elif peer.role is Role.TRADER:
-        epoch = peer.epoch
-        goes = peer.leaving or peer.trader_role.hand_over.closed
-        peer.trader_role.step_down(f"peer {sender} promised epoch {message.epoch}")
-        if not goes:  # it may be the successor that refused: the post is not taken back
+        epoch, trader = peer.epoch, peer.trader_role
+        goes = peer.leaving or trader.hand_over.closed  # it may be the successor that refused
+        stood_still = not trader.accepted_since(peer.now - peer.timing.heartbeat_timeout)
+        trader.step_down(f"peer {sender} promised epoch {message.epoch}")
+        if not goes and not stood_still:  # who stood still would take the post from who has it now
             peer.nominee.start(transfer=epoch)
 
 

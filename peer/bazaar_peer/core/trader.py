@@ -153,14 +153,18 @@ class Trader(Replication):
     def _failing(self, since: Nanos) -> str:
         """Return why this reign does not go on since then, or nothing (N5)."""
         peer = self.peer
-        heard = {p for p, progress in self.progress.items() if progress.accepted_at > since}
-        if not quorum.reached(peer.voters, {peer.me, *heard}):
+        if not self.accepted_since(since):
             return "no majority accepted an Append in time"
         if not peer.disk.idle and peer.disk.stuck_since <= since:
             return "own disk stalled"
         if peer.journal.last[1] > peer.commit and self.commit_moved_at <= since:
             return "commit index stands still"
         return ""
+
+    def accepted_since(self, since: Nanos) -> bool:
+        """Tell whether a majority has accepted an Append since then."""
+        heard = {p for p, progress in self.progress.items() if progress.accepted_at > since}
+        return quorum.reached(self.peer.voters, {self.peer.me, *heard})
 
     def step_down(self, why: str) -> None:
         """End the own reign: answer nothing more of its own (R1)."""

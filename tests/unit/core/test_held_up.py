@@ -114,11 +114,16 @@ def test_nobody_counts_for_alive_by_patience(ring: Ring) -> None:
 
 
 def test_trader_that_was_replaced_meanwhile_hears_so_at_once(ring: Ring) -> None:
-    """It stands still alone: the others elect, and refuse the first word that it says."""
+    """It stands still alone: the others elect, and refuse the first word that it says.
+
+    Whoever trades by then goes on: the post is not taken back (N5 a).
+    """
     old = ring.trader
     asleep = ring.peers.pop(old)
     ring.isolate(old)
     ring.until(lambda: any(core.role is Role.TRADER for core in ring.peers.values()))
+    new = next(core for core in ring.peers.values() if core.role is Role.TRADER)
+    epoch = new.epoch
     ring.peers[old] = asleep
     ring.heal()
 
@@ -127,8 +132,8 @@ def test_trader_that_was_replaced_meanwhile_hears_so_at_once(ring: Ring) -> None
     ring.run(asleep.timing.heartbeat_interval // 2)
 
     assert believes is Role.TRADER
-    assert ring.roles()[old] is not Role.TRADER
-    ring.settle()
+    assert ring.roles()[old] is Role.FOLLOWER
+    assert (ring.settle(), new.epoch) == (new.me, epoch)
     assert ring.halted == {}
 
 
