@@ -24,7 +24,18 @@ from bazaar_peer.command import (
     watching,
 )
 from bazaar_peer.command.drill import options as drilled
-from bazaar_peer.command.options import URL, Data, Json, NoRecord, Peers, Record, Url, fail, show
+from bazaar_peer.command.options import (
+    URL,
+    Data,
+    Json,
+    NoRecord,
+    Peers,
+    Record,
+    Url,
+    fail,
+    root,
+    show,
+)
 from bazaar_peer.command.reach import at
 
 app = typer.Typer(
@@ -210,13 +221,13 @@ def top(
         raise fail(str(wrong), wrong.exit_code) from wrong
 
 
-@app.command()
+@app.command(epilog="Examples:  bazaar stock  ·  bazaar stock --url kube:shop/bazaar --json")
 def stock(url: Url = URL, as_json: Json = False) -> None:
     """Show the goods on offer."""
     show(ask("GET", url, "/v1/stock"), as_json, views.stock)
 
 
-@app.command()
+@app.command(epilog="Examples:  bazaar trades  ·  bazaar trades --after 100 --json")
 def trades(
     url: Url = URL,
     after: Annotated[int, typer.Option(help="Only those behind this journal index.")] = 0,
@@ -226,7 +237,7 @@ def trades(
     show(ask("GET", url, f"/v1/trades?after={after}"), as_json, views.trades)
 
 
-@app.command()
+@app.command(epilog="Examples:  bazaar accounts  ·  bazaar accounts --url kube:shop/bazaar --json")
 def accounts(url: Url = URL, as_json: Json = False) -> None:
     """Show what everybody paid and earned."""
     show(ask("GET", url, "/v1/accounts"), as_json, views.accounts)
@@ -251,35 +262,8 @@ def recover(
     show(found, as_json, views.recovered)
 
 
-@app.command(
-    epilog="Examples:  bazaar simulate --schedules 2000 --jobs 2  ·  bazaar simulate --seed 42 "
-    "--trace  ·  bazaar simulate --plant trunc --schedules 2000  ·  bazaar simulate --seed 42 "
-    "--record 42.story"
-)
-def simulate(
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
-    peers: Annotated[int, typer.Option(help="3 to 6; 0: drawn from the seed.")] = 0,
-    schedules: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
-    plant: Annotated[str, typer.Option(help="A bug to put in; the checkers must find it.")] = "",
-    trace: Annotated[bool, typer.Option("--trace", help="Tell one schedule line by line.")] = False,
-    record: Record = None,
-    as_json: Json = False,
-) -> None:
-    """Play random schedules of faults against the very same core, and check every rule."""
-    from bazaar_peer.command import simulated  # noqa: PLC0415 - only this command needs it
-
-    try:
-        if record is not None:
-            simulated.record(seed, peers, plant, record)
-            return
-        failed = simulated.run(seed, peers, schedules, jobs, plant, trace=trace, as_json=as_json)
-    except (ValueError, OSError) as wrong:
-        raise fail(str(wrong), 2) from wrong
-    if failed:
-        raise typer.Exit(1)
-
-
+app.callback()(root)
+app.command(epilog=proofs.SIMULATE_EXAMPLES)(proofs.simulate)
 app.command(epilog=proofs.VERIFY_EXAMPLES)(proofs.verify)
 app.command(epilog=proofs.LOAD_EXAMPLES)(proofs.load)
 app.command(hidden=True)(proofs.selftest)

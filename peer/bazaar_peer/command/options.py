@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bazaar_peer import __version__
 from bazaar_peer.command import views
 from bazaar_peer.command.ring_folder import RingError, token_in
 
@@ -29,7 +30,25 @@ Data = Annotated[Path | None, typer.Option(help="Folder of the ring; goes on whe
 NoRecord = Annotated[
     bool, typer.Option("--no-record", help="Keep no record: the live page has no story then.")
 ]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        is_eager=True,
+        callback=lambda wanted: _tell_version() if wanted else None,
+        help="Show the version and exit.",
+    ),
+]
 URL = "http://127.0.0.1:8600"
+
+
+def _tell_version() -> None:
+    typer.echo(f"bazaar {__version__}")
+    raise typer.Exit
+
+
+def root(version: Version = False) -> None:
+    """Take the options that stand before any command."""
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -1,4 +1,4 @@
-"""The commands that prove something: a load that lists what was acknowledged, and the audit of it.
+"""The commands that prove: a load that lists what was acknowledged, its audit, the simulator.
 
 They are registered in app.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ import typer
 from bazaar_peer.command import local, views
 from bazaar_peer.command.attempts import UNTRUSTED
 from bazaar_peer.command.client import TRUST_HINT
-from bazaar_peer.command.options import Json, TokenFile, fail
+from bazaar_peer.command.options import Json, Record, TokenFile, fail
 from bazaar_peer.command.ring_folder import NoProofError
 
 VERIFY_EXAMPLES = (
@@ -25,6 +26,11 @@ VERIFY_EXAMPLES = (
 LOAD_EXAMPLES = (
     "Example:  bazaar load --url http://127.0.0.1:8600 --rate 50 --seconds 60 "
     "--acknowledged acknowledged.txt --strict"
+)
+SIMULATE_EXAMPLES = (
+    "Examples:  bazaar simulate --schedules 2000 --jobs 2  ·  bazaar simulate --seed 42 --trace"
+    "  ·  bazaar simulate --plant trunc --schedules 2000  ·  bazaar simulate --seed 42 "
+    "--record 42.story"
 )
 Acknowledged = Annotated[
     Path | None, typer.Option(help="A client's list, one `client key` a line.")
@@ -53,7 +59,8 @@ def verify(
         if folder is not None:
             report = audit.verify(folder, acknowledged)
         else:
-            report = running.verify(url or [], token_file, acknowledged)
+            say = partial(typer.echo, err=True)
+            report = running.verify(url or [], token_file, acknowledged, say)
     except local.RingError as wrong:
         raise fail(str(wrong), 1 if isinstance(wrong, NoProofError) else 2) from wrong
     if as_json:
@@ -121,6 +128,30 @@ def _why_nothing(urls: list[str], *, untrusted: bool) -> str:
         "nobody took the goods that were to be bought, so nothing was ordered. Is a ring "
         f"running at {where}, and has it a trader? `bazaar ring --url` shows it"
     )
+
+
+def simulate(
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    peers: Annotated[int, typer.Option(help="3 to 6; 0: drawn from the seed.")] = 0,
+    schedules: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    plant: Annotated[str, typer.Option(help="A bug to put in; the checkers must find it.")] = "",
+    trace: Annotated[bool, typer.Option("--trace", help="Tell one schedule line by line.")] = False,
+    record: Record = None,
+    as_json: Json = False,
+) -> None:
+    """Play random schedules of faults against the very same core, and check every rule."""
+    from bazaar_peer.command import simulated  # noqa: PLC0415 - only this command needs it
+
+    try:
+        if record is not None:
+            simulated.record(seed, peers, plant, record)
+            return
+        failed = simulated.run(seed, peers, schedules, jobs, plant, trace=trace, as_json=as_json)
+    except (ValueError, OSError) as wrong:
+        raise fail(str(wrong), 2) from wrong
+    if failed:
+        raise typer.Exit(1)
 
 
 def selftest(

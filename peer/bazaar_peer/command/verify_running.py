@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -34,8 +34,13 @@ FOUND_S, AGAIN_S = 45.0, 2.0
 """Names lead to the old pod for half a minute, and to the new one once it is ready."""
 
 
-def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) -> Report:
-    """Audit a running ring.
+def verify(
+    urls: list[str],
+    token_file: Path | None,
+    acknowledged: Path | None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Report:
+    """Audit a running ring; `say` is told what takes long.
 
     Raises:
         RingError: it cannot be audited as was asked; the text says why.
@@ -51,15 +56,15 @@ def verify(urls: list[str], token_file: Path | None, acknowledged: Path | None) 
     report = Report()
     with tempfile.TemporaryDirectory(prefix="bazaar-verify-") as folder:
         copies = Copies(urls, token, Path(folder))
-        histories, origin = _shown(copies)
+        histories, origin = _shown(copies, say)
     report.counted.extend(copies.told())
     audit(histories, [], origin, keys, report)
     return report
 
 
-def _shown(copies: Copies) -> tuple[list[History], Origin | None]:
+def _shown(copies: Copies, say: Callable[[str], object]) -> tuple[list[History], Origin | None]:
     """Read enough for a proof; who is not found where DNS leads to is looked for a while."""
-    until = monotonic() + FOUND_S
+    until, said = monotonic() + FOUND_S, False
     while True:
         try:
             asyncio.run(copies.take())
@@ -67,6 +72,10 @@ def _shown(copies: Copies) -> tuple[list[History], Origin | None]:
         except NoProofError:
             if not copies.may_be_found or monotonic() > until:
                 raise
+        if not said:
+            whom = ", ".join(copies.silent)
+            say(f"no answer yet from {whom}: looking for it, {FOUND_S:.0f} s at most …")
+            said = True
         sleep(AGAIN_S)
 
 

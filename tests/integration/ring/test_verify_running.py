@@ -289,6 +289,7 @@ def test_who_is_not_found_is_given_up(
     history.add(order(2, "k1"))
     history.write()
     slept: list[float] = []
+    said: list[str] = []
     monkeypatch.setattr(verify_running, "FOUND_S", 0.5)
     monkeypatch.setattr(verify_running, "AGAIN_S", 0.1)
     monkeypatch.setattr(verify_running, "sleep", slept.append)
@@ -297,9 +298,10 @@ def test_who_is_not_found_is_given_up(
         served(history, 0) as urls,
         pytest.raises(NoProofError, match="1 of 3 voters"),
     ):
-        verify_running.verify([*urls, f"http://{host}:{take_ports(1)}"], None, None)
+        verify_running.verify([*urls, f"http://{host}:{take_ports(1)}"], None, None, said.append)
 
     assert bool(slept) is asked
+    assert [host in line and "at most" in line for line in said] == [True] * asked, "said once"
 
 
 def test_minority_that_was_named_is_refused_with_who_is_missing(history: History) -> None:
