@@ -33,7 +33,7 @@ MUST = tuple(
     status_no_session status_sessions_full session_opened numbers_retried stalled_socket_closed
     exactly_a_majority left member_added member_removed members_truncated
     members_committed_by_another widened amnesiac_readmitted learner_promoted_over_an_election
-    trader_removed_after_hand_over old_copy_refused old_release_stopped
+    trader_removed_after_hand_over old_copy_refused old_release_stopped held_up hears_again
     """.split()
 )
 
