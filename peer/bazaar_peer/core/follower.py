@@ -206,8 +206,9 @@ class Follower:
 
     @property
     def reign_committed(self) -> bool:
-        """The followed trader's `EpochStarted` is committed."""
-        return self.hearing() and self.peer.state.epoch == self.epoch
+        """The followed trader's `EpochStarted` is committed; it was truly heard of late (R11)."""
+        heard = self.peer.now < self.heard_at + self.peer.timing.heartbeat_timeout
+        return heard and self.hearing() and self.peer.state.epoch == self.epoch
 
     def reign_of_own(self, epoch: int) -> None:
         """This peer begins to reign: a second sender of its epoch is refused like any other."""

@@ -113,6 +113,19 @@ def test_nobody_counts_for_alive_by_patience(ring: Ring) -> None:
     assert core.trader_role.membership._alive() == {core.me}
 
 
+def test_who_leaves_waits_until_its_trader_is_heard_again(ring: Ring) -> None:
+    """R11: if the trader is gone, the vote of who leaves may be needed for the next."""
+    core = follower_of(ring)
+    ring.now += STANDS_STILL * core.timing.heartbeat_timeout
+
+    ring.feed(core.me, ev.Resign(leaving=True))
+    before = list(ring.left)
+    ring.run(SECOND)
+
+    assert before == []
+    assert set(ring.left) == {core.me}
+
+
 def test_trader_that_was_replaced_meanwhile_hears_so_at_once(ring: Ring) -> None:
     """It stands still alone: the others elect, and refuse the first word that it says.
 
