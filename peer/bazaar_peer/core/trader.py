@@ -18,7 +18,7 @@ from bazaar_peer.core.post import Post
 from bazaar_peer.core.progress import Progress
 from bazaar_peer.core.reads import Reads
 from bazaar_peer.core.replication import Replication
-from bazaar_peer.core.types import NOBODY, Nanos, PeerId, Role
+from bazaar_peer.core.types import NEVER, NOBODY, Nanos, PeerId, Role
 
 if TYPE_CHECKING:
     from bazaar_peer.core.peer import Peer
@@ -148,6 +148,7 @@ class Trader(Replication):
         if self._failing(due - self.peer.timing.heartbeat_timeout):
             return False
         self._patient_until = until
+        self.hand_over.preferred_at = NEVER
         return True
 
     def _failing(self, since: Nanos) -> str:

@@ -7,7 +7,7 @@ import pytest
 from bazaar_peer.core import effects as fx
 from bazaar_peer.core import events as ev
 from bazaar_peer.core.peer import Peer
-from bazaar_peer.core.types import SECOND, Role
+from bazaar_peer.core.types import NEVER, SECOND, Role
 from tests.unit.core.ring import Ring
 
 STANDS_STILL = 3
@@ -101,6 +101,25 @@ def test_trader_is_patient_once(ring: Ring, lacks: str) -> None:
     again = ticked(core, ring.now + 2 * still)
     assert "held_up" not in again
     assert "stepped_down" in again
+
+
+def test_time_that_was_slept_over_shows_nobody_to_keep_up() -> None:
+    """The highest id is preferred once it has kept up for a while: awake, that is."""
+    ring = Ring(3, preempt=True)
+    highest = ring.settle()
+    ring.kill(highest)
+    lower = ring.settle()
+    ring.restart(highest)
+    core = ring.peers[lower]
+    ring.until(lambda: core.trader_role.hand_over.preferred_at != NEVER)
+    ring.now += STANDS_STILL * core.timing.heartbeat_timeout
+
+    ring.run(core.timing.heartbeat_timeout)
+    in_time = ring.roles()[lower]
+    ring.run(SECOND)
+
+    assert in_time is Role.TRADER
+    assert ring.noted("hand_over") != []
 
 
 def test_nobody_counts_for_alive_by_patience(ring: Ring) -> None:
