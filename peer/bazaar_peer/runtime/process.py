@@ -29,7 +29,7 @@ from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.types import NOBODY, SECOND, PeerId, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime import logs
+from bazaar_peer.runtime import heap, logs
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
@@ -149,6 +149,7 @@ class Process:
         ports = settings.client_port, settings.https_port
         clients = ClientPort(app, self.driver, settings.host, *ports)
         await self.transport.start(settings.host, settings.peer_port)
+        heap.freeze()
         self.driver.start()
         if settings.role:
             agent = Agent(
@@ -171,6 +172,7 @@ class Process:
         if self.recorder is not None:
             self.recorder.close()
         self.volume.close()
+        heap.thaw()
         if code == EXIT_REMOVED:
             self._set_aside()
         return code

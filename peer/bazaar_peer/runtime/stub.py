@@ -22,6 +22,7 @@ from bazaar_peer.core.outcomes import Status
 from bazaar_peer.core.records import JOIN, SET_SIZE
 from bazaar_peer.core.types import NEVER, Limits, Nanos, PeerId
 from bazaar_peer.market.market import Market
+from bazaar_peer.runtime import heap
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.driver import Driver
 from bazaar_peer.runtime.settings import ProcessSettings
@@ -107,6 +108,7 @@ async def start(peer: Any, port: int = 0) -> tuple[Driver, ClientPort]:
 
 async def _serve(port: int) -> None:
     driver, _ = await start(StubPeer(), port)
+    heap.freeze()
     driver.start()
     await driver.stopped
 
