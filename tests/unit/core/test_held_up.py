@@ -1,4 +1,4 @@
-"""Who was held up takes nobody's silence for a loss: once, and for an interval of heartbeats."""
+"""Who was held up takes nobody's silence for a loss: once, for an interval (N3, N5)."""
 
 from __future__ import annotations
 
