@@ -1,9 +1,12 @@
 """What a machine costs that stands still for a moment: how often a ring takes that for a loss.
 
     PYTHONPATH=. python -m bench.freezes --times 50 --frozen 0.8
+    PYTHONPATH=. python -m bench.freezes --who trader --frozen 0.8
 
-All peers of a trading ring are stopped at once, for so many seconds, and go on at once, in an order
-that changes; 0.5 s of silence is what they bear. Nobody was lost, so no trader needs to be changed.
+All peers of a trading ring, its trader or a follower are stopped at once, for so many seconds, and
+go on at once, in an order that changes; 0.15 s of silence is what they bear. If all stood still, or
+a follower, nobody was lost, so no trader needs to be changed; if the trader did, for longer than
+that, one change is needed, and another one, back, is not.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 
 from bench.rig import Ring, kill, ring, until
 
@@ -25,9 +29,18 @@ def epoch_of(rig: Ring) -> int:
     return int(until(rig.settled, f"a trader that all follow; logs in {rig.data}")["epoch"])
 
 
-def freeze(rig: Ring, seconds: float, shuffled: random.Random) -> None:
+def told(changes: Counter[int]) -> str:
+    """Say how many epochs a standstill cost, and how often."""
+    return ", ".join(f"{count} × {epochs} epochs" for epochs, count in sorted(changes.items()))
+
+
+def freeze(rig: Ring, who: str, seconds: float, shuffled: random.Random) -> None:
     lines = [line for peer in range(rig.peers) if (line := rig.own(peer)) is not None]
-    pids = [line["pid"] for line in lines]
+    trading = {line["pid"]: line["trader"] == line["id"] for line in lines}
+    whom = {"all": {True, False}, "trader": {True}, "follower": {False}}[who]
+    pids = [pid for pid, trades in trading.items() if trades in whom]
+    if who == "follower":
+        pids = [shuffled.choice(pids)]
     for pid in pids:
         kill(pid, signal.SIGSTOP)
     time.sleep(seconds)
@@ -42,19 +55,20 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--frozen", type=float, default=0.8, help="seconds")
+    parser.add_argument("--who", choices=("all", "trader", "follower"), default="all")
     parser.add_argument("--peers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    shuffled, changed = random.Random(args.seed), 0
+    shuffled, changes = random.Random(args.seed), Counter[int]()
     with ring(args.peers, PORT, "--rate", "40") as rig:
         for number in range(args.times):
             before = epoch_of(rig)
             time.sleep(TRADES_S * shuffled.random())
-            freeze(rig, args.frozen, shuffled)
+            freeze(rig, args.who, args.frozen, shuffled)
             time.sleep(TRADES_S)
-            changed += epoch_of(rig) > before
-            print(f"{number + 1} of {args.times}: {changed} changed", file=sys.stderr, flush=True)
-    print(f"{args.times} times {args.frozen:g} s: the trader changed in {changed}")
+            changes[epoch_of(rig) - before] += 1
+            print(f"{number + 1} of {args.times}: {told(changes)}", file=sys.stderr, flush=True)
+    print(f"{args.who}, {args.times} times {args.frozen:g} s: {told(changes)}")
 
 
 if __name__ == "__main__":
