@@ -28,6 +28,8 @@ class Server:
         self.asked: list[str] = []
         self.breaks = 0
         """So many requests are taken, and their connections broken instead of answered."""
+        self.unavailable = 0
+        """So many requests are answered with 503: it has just begun."""
         self.kubelet_away = 0
         """So many programs are refused, for nobody takes them where their pod is."""
         self.exec_status = 500
@@ -57,6 +59,9 @@ class Server:
             self.breaks -= 1
             assert request.transport is not None
             request.transport.abort()
+        if self.unavailable:
+            self.unavailable -= 1
+            return web.json_response({"reason": "ServiceUnavailable"}, status=503)
         return web.json_response({"metadata": {"uid": "1"}})
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
@@ -111,6 +116,18 @@ async def test_only_what_reads_is_sent_again_after_its_connection_broke() -> Non
             await kube.call("post", POD, {})
 
     assert server.asked == ["GET"] * (1 + BREAKS + 1) + ["POST"]
+
+
+async def test_api_server_that_has_just_begun_is_waited_for_by_what_reads() -> None:
+    async with serving() as (server, kube):
+        await kube.call("get", POD)
+        server.unavailable = 2
+        await kube.call("get", POD)
+        server.unavailable = 1
+        with pytest.raises(KubeError, match="answers 503: post"):
+            await kube.call("post", POD, {})
+
+    assert server.asked == ["GET"] * 4 + ["POST"]
 
 
 async def test_kubelet_that_restarts_is_waited_for() -> None:
