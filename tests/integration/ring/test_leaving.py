@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 from bench.rig import kill
 from tests.integration.ring.conftest import (
@@ -37,12 +39,22 @@ def test_trader_resigns_in_favour_of_a_named_peer(start: StartRing, folder: Path
     old = trader_of(rig)
     wish = (old["id"] + 1) % 3
 
+    taken: list[int] = []
+
+    def reigns() -> dict[str, Any] | None:
+        """Ask whoever trades: a busy machine may have lost a trader in between."""
+        line = rig.settled()
+        if line and line["id"] != wish:
+            taken.append(ask(rig, line["id"], "POST /v1/resign", {"successor": wish}).status)
+            time.sleep(0.5)
+        return line if line and line["id"] == wish else None
+
     with buying(rig) as buyers:
         refused = ask(rig, wish, "POST /v1/resign", {"successor": wish})
-        taken = ask(rig, old["id"], "POST /v1/resign", {"successor": wish})
-        new = until(lambda: (line := rig.settled()) and line["id"] == wish and line, "its reign")
+        new = until(reigns, "its reign")
 
-    assert (refused.status, taken.status) == (409, 202)
+    assert refused.status == 409
+    assert 202 in taken
     assert new["epoch"] > old["epoch"]
     assert trader_of(rig)["id"] == wish
     every_order_answered_once(rig, buyers, folder)

@@ -16,6 +16,7 @@ from tests.integration.ring.conftest import (
     ask,
     buying,
     deposit,
+    events,
     order,
     trader_of,
     until,
@@ -87,18 +88,23 @@ def test_interregnum_and_what_it_cost_are_seen(start: StartRing, planned: bool) 
     other = 3 - old["id"] - new
     seen: dict[str, Any] = {"cause": "planned" if planned else "unplanned"}
 
+    scraped = {peer: scrape(rig, peer) for peer in range(3)}
+    # Two, unless the machine was so busy that one more trader was lost; nobody has to see them all.
+    begun = [one for peer in range(3) for one in events(rig.data, peer, "reign_begun")]
+    assert len(begun) >= 2
+
     for peer in (new, other):
-        one = scrape(rig, peer)
-        assert one.get_one("interregnum_seconds_count", **seen) == 1
+        one = scraped[peer]
+        assert 1 <= one.get_one("interregnum_seconds_count", **seen) < len(begun)
         assert 0 < one.get_one("interregnum_seconds_sum", **seen) < 30
-        assert one.get_one("trader_changes_total") == 2
+        assert 2 <= one.get_one("trader_changes_total") <= len(begun)
         assert one.get_one("second_traders_refused_total") == 0
-    won = scrape(rig, new)
+    won = scraped[new]
     assert won.get_one("election_total", reason=seen["cause"], result="won") >= 1
     assert won.get_one("is_trader") == 1
     phases = [won.get_one("election_duration_seconds_sum", phase=p) for p in ELECTION_PHASES]
     whole = 0 if planned else won.get_one("interregnum_seconds_sum", **seen)
-    assert sum(phases) == pytest.approx(whole)
-    ended = scrape(rig, old["id"])
+    assert sum(phases) == pytest.approx(whole) or len(begun) > 2
+    ended = scraped[old["id"]]
     assert ended.get_one("is_trader") == 0
     assert ended.get_one("hand_overs_total", result="done") == planned
