@@ -52,6 +52,7 @@ RARE = {
     "stalled_disk_unseen",
     "stalled_sockets_read",
     "submitted_once",
+    "takes_its_post_back",
     "version_told_too_early",
 }
 """They need a certain order of events: a script has it, few schedules do."""

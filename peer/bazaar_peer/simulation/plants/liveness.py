@@ -160,18 +160,24 @@ def leavers_nominated() -> list[Patch]:
     return [(Nominator, "on_nominated", on_nominated)]
 
 
-@plant
-def leaver_stands_again() -> list[Patch]:
-    """A leaving trader that its successor refuses takes its post back (R11, rows 67 and 73)."""
+def _stands_again(goes: bool) -> list[Patch]:
+    """Let a refused trader that goes, or does not, stand again whatever it should do."""
     inner = routing.on_refused
 
     def on_refused(peer: Peer, sender: Any, message: msg.Refused) -> None:
         reigned, epoch = peer.role is Role.TRADER, peer.epoch
+        going = peer.leaving or peer.trader_role.hand_over.closed
         inner(peer, sender, message)
-        if reigned and peer.role is Role.FOLLOWER:
+        if reigned and going is goes and peer.role is Role.FOLLOWER:
             peer.nominee.start(transfer=epoch)
 
     return [(routing, "on_refused", on_refused)]
+
+
+@plant
+def leaver_stands_again() -> list[Patch]:
+    """A leaving trader that its successor refuses takes its post back (R11, rows 67 and 73)."""
+    return _stands_again(True)
 
 
 @plant
@@ -217,6 +223,12 @@ def hears_nobody() -> list[Patch]:
 def believes_in_silence() -> list[Patch]:
     """Who was held up takes what it did not hear meanwhile for a loss (N3, N5, row 53)."""
     return [(peers, "bear", lambda peer, due: None)]
+
+
+@plant
+def takes_its_post_back() -> list[Patch]:
+    """A trader that stood still stands again at once, whoever trades by now (N5 a, row 53)."""
+    return _stands_again(False)
 
 
 @plant

@@ -187,6 +187,26 @@ def row_53_a_peer_that_was_blocked_deposes_nobody() -> None:
     assert s.peer(trader).is_trader
 
 
+@script("takes_its_post_back")
+def row_53_a_trader_that_woke_deposes_nobody() -> None:
+    """What it first writes is refused by who has another trader by now (N5 a)."""
+    for case in range(50):  # moments of a heartbeat interval: in some it writes before it is told
+        s, old, others = ring()
+        s.run(case)
+        s.world.sleep(old)
+        for other in others:
+            s.world.network.set_cut(other, old, 1)  # what lay in its sockets is not read first
+        s.run(3 * TIMEOUT_MS)
+        new = s.trader()
+        epoch = s.peer(new).epoch
+        for other in others:
+            s.world.network.set_cut(other, old, -1)
+        s.world.wake(old)
+        s.run(3 * TIMEOUT_MS)
+        assert s.peer(new).is_trader
+        assert max(s.world.checkers.reigns) == s.peer(old).epoch == epoch
+
+
 @script("applied_at_once")
 def row_53_no_step_of_the_core_applies_more_than_a_slice() -> None:
     """A follower gets thousands of committed entries in one message (N8)."""
