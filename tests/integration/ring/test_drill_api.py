@@ -15,6 +15,7 @@ from bazaar_peer.command.drill.kube import Kube, KubeError
 
 POD = "/api/v1/namespaces/shop/pods/fair-0"
 PROGRAM = f"{POD}/exec"
+RING = f"{POD}:8600/proxy/v1/ring"
 ENDED = b'\x03{"status": "Success"}'
 FREE = 0
 BREAKS = 3
@@ -28,8 +29,8 @@ class Server:
         self.asked: list[str] = []
         self.breaks = 0
         """So many requests are taken, and their connections broken instead of answered."""
-        self.unavailable = 0
-        """So many requests are answered with 503: it has just begun."""
+        self.unreached = 0
+        """So many questions to a pod are answered with 503, as where nobody listens in it."""
         self.kubelet_away = 0
         """So many programs are refused, for nobody takes them where their pod is."""
         self.exec_status = 500
@@ -40,6 +41,7 @@ class Server:
         app = web.Application()
         app.router.add_get(PROGRAM, self._exec)
         app.router.add_route("*", POD, self._answer)
+        app.router.add_get(RING, self._answer)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
@@ -59,8 +61,8 @@ class Server:
             self.breaks -= 1
             assert request.transport is not None
             request.transport.abort()
-        if self.unavailable:
-            self.unavailable -= 1
+        if self.unreached:
+            self.unreached -= 1
             return web.json_response({"reason": "ServiceUnavailable"}, status=503)
         return web.json_response({"metadata": {"uid": "1"}})
 
@@ -118,16 +120,15 @@ async def test_only_what_reads_is_sent_again_after_its_connection_broke() -> Non
     assert server.asked == ["GET"] * (1 + BREAKS + 1) + ["POST"]
 
 
-async def test_api_server_that_has_just_begun_is_waited_for_by_what_reads() -> None:
+async def test_pod_where_nobody_listens_is_told_at_once() -> None:
+    """Its 503 comes from the API server: a drill has just killed it, and looks at the others."""
     async with serving() as (server, kube):
         await kube.call("get", POD)
-        server.unavailable = 2
-        await kube.call("get", POD)
-        server.unavailable = 1
-        with pytest.raises(KubeError, match="answers 503: post"):
-            await kube.call("post", POD, {})
+        server.unreached = 1
+        with pytest.raises(KubeError, match=r"answers 503: get .*/proxy/v1/ring"):
+            await kube.raw("get", RING)
 
-    assert server.asked == ["GET"] * 4 + ["POST"]
+    assert server.asked == ["GET"] * 2
 
 
 async def test_kubelet_that_restarts_is_waited_for() -> None:

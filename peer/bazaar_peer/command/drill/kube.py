@@ -27,10 +27,8 @@ AWAY_S = 30.0
 """An API server that has answered, and takes no connection now, restarts: it is waited for."""
 AGAIN_S = 0.5
 READ_GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
-NOT_BEGUN = aiohttp.ClientConnectorError
-"""Nobody took it."""
-UNAVAILABLE = 503
-"""Said by an API server that has just begun, or ends."""
+NOT_BEGUN = (aiohttp.ClientConnectorError, aiohttp.WSServerHandshakeError)
+"""Nobody took it; or no stream was opened for a program, which then was not begun."""
 SERVER = 500
 """From here on what failed is not what was asked: the node's kubelet restarts, say."""
 OUTPUT_MAX_BYTES = 512 << 20
@@ -156,16 +154,19 @@ class Kube:
     async def _again(self, send: Callable[[], Awaitable[T]], *, reads: bool) -> T:
         """Send it until it has come through: while nobody takes a connection it has done nothing.
 
-        What only reads is sent again after a connection broke, too, or if the server says that it
-        is unavailable. Who never answered is no API server that restarts, but a wrong address: that
-        is told at once.
+        What only reads is sent again after a connection broke, too. Who never answered is no API
+        server that restarts, but a wrong address: that is told at once.
         """
+        gone = READ_GONE if reads else NOT_BEGUN
         until = time.monotonic() + AWAY_S
         while True:
             try:
                 found = await send()
-            except self._errors as error:
-                if not (self._answered and _is_away(error, reads)) or time.monotonic() > until:
+            except gone as error:
+                refused = (
+                    isinstance(error, aiohttp.WSServerHandshakeError) and error.status < SERVER
+                )
+                if refused or not self._answered or time.monotonic() > until:
                     raise
             else:
                 self._answered = True
@@ -207,12 +208,3 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         return await (await self._socket.call_api(*request, _preload_content=False)).response
-
-
-def _is_away(error: Exception, reads: bool) -> bool:
-    """Tell whether what was asked has done nothing, and may be answered later."""
-    if isinstance(error, aiohttp.WSServerHandshakeError):
-        return error.status >= SERVER
-    if reads and getattr(error, "status", 0) == UNAVAILABLE:
-        return True
-    return isinstance(error, READ_GONE if reads else NOT_BEGUN)
