@@ -36,9 +36,10 @@ def told(changes: Counter[int]) -> str:
 
 def freeze(rig: Ring, who: str, seconds: float, shuffled: random.Random) -> None:
     lines = [line for peer in range(rig.peers) if (line := rig.own(peer)) is not None]
-    trading = {line["pid"]: line["trader"] == line["id"] for line in lines}
-    whom = {"all": {True, False}, "trader": {True}, "follower": {False}}[who]
-    pids = [pid for pid, trades in trading.items() if trades in whom]
+    trades = who == "trader"
+    pids = [
+        line["pid"] for line in lines if who == "all" or (line["trader"] == line["id"]) is trades
+    ]
     if who == "follower":
         pids = [shuffled.choice(pids)]
     for pid in pids:

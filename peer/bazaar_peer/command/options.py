@@ -30,21 +30,24 @@ Data = Annotated[Path | None, typer.Option(help="Folder of the ring; goes on whe
 NoRecord = Annotated[
     bool, typer.Option("--no-record", help="Keep no record: the live page has no story then.")
 ]
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bazaar {__version__}")
+        raise typer.Exit
+
+
 Version = Annotated[
     bool,
     typer.Option(
         "--version",
         is_eager=True,
-        callback=lambda wanted: _tell_version() if wanted else None,
+        callback=_tell_version,
         help="Show the version and exit.",
     ),
 ]
 URL = "http://127.0.0.1:8600"
-
-
-def _tell_version() -> None:
-    typer.echo(f"bazaar {__version__}")
-    raise typer.Exit
 
 
 def root(version: Version = False) -> None:

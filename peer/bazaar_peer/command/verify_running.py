@@ -74,7 +74,7 @@ def _shown(copies: Copies, say: Callable[[str], object]) -> tuple[list[History],
                 raise
         if not said:
             whom = ", ".join(copies.silent)
-            say(f"no answer yet from {whom}: looking for it, {FOUND_S:.0f} s at most …")
+            say(f"not readable yet: {whom}; asked again for {FOUND_S:.0f} s at most …")
             said = True
         sleep(AGAIN_S)
 

@@ -173,6 +173,12 @@ def halts(data: Path, peers: int) -> list[str]:
     return [one["reason"] for peer in range(peers) for one in events(data, peer, "halted")]
 
 
+def reigns(data: Path, peers: int) -> list[int]:
+    """Return the epochs of all reigns, by the peers' logs: a busy machine loses a trader more."""
+    begun = [one for peer in range(peers) for one in events(data, peer, "reign_begun")]
+    return sorted(int(one["epoch"]) for one in begun)
+
+
 def handed_over(data: Path, fault: dict[str, Any]) -> bool:
     """Tell whether the reign behind a drill's fault was handed over, by its trader's own log.
 

@@ -41,7 +41,7 @@ def test_trader_resigns_in_favour_of_a_named_peer(start: StartRing, folder: Path
 
     taken: list[int] = []
 
-    def reigns() -> dict[str, Any] | None:
+    def its_reign() -> dict[str, Any] | None:
         """Ask whoever trades: a busy machine may have lost a trader in between."""
         line = rig.settled()
         if line and line["id"] != wish:
@@ -51,10 +51,12 @@ def test_trader_resigns_in_favour_of_a_named_peer(start: StartRing, folder: Path
 
     with buying(rig) as buyers:
         refused = ask(rig, wish, "POST /v1/resign", {"successor": wish})
-        new = until(reigns, "its reign")
+        new = until(its_reign, "its reign")
 
     assert refused.status == 409
     assert 202 in taken
+    named = [one for peer in range(3) for one in events(rig.data, peer, "successor_named")]
+    assert str(wish) in {one["successor"] for one in named}
     assert new["epoch"] > old["epoch"]
     assert trader_of(rig)["id"] == wish
     every_order_answered_once(rig, buyers, folder)

@@ -16,8 +16,8 @@ from tests.integration.ring.conftest import (
     ask,
     buying,
     deposit,
-    events,
     order,
+    reigns,
     trader_of,
     until,
 )
@@ -90,7 +90,7 @@ def test_interregnum_and_what_it_cost_are_seen(start: StartRing, planned: bool) 
 
     scraped = {peer: scrape(rig, peer) for peer in range(3)}
     # Two, unless the machine was so busy that one more trader was lost; nobody has to see them all.
-    begun = [one for peer in range(3) for one in events(rig.data, peer, "reign_begun")]
+    begun = reigns(rig.data, 3)
     assert len(begun) >= 2
 
     for peer in (new, other):

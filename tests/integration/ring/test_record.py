@@ -23,8 +23,8 @@ from tests.integration.ring.conftest import (
     bazaar,
     buying,
     deposit,
-    events,
     order,
+    reigns,
     take_ports,
     trader_of,
     until,
@@ -49,12 +49,6 @@ def epochs(told: list[Told]) -> list[int]:
     return [one["fields"]["epoch"] for one in told if one.get("note") == "reign_begun"]
 
 
-def begun(data: Path) -> list[int]:
-    """Return the epochs of all reigns by the peers' own logs: a busy machine loses one more."""
-    found = [one for peer in range(3) for one in events(data, peer, "reign_begun")]
-    return sorted(int(one["epoch"]) for one in found)
-
-
 async def test_an_election_after_a_kill_is_told_with_every_message(start: StartRing) -> None:
     rig = start(3, "--no-agents", "--restart-after", "0.2")
     deposit(rig, 0, "stock")
@@ -67,7 +61,7 @@ async def test_an_election_after_a_kill_is_told_with_every_message(start: StartR
 
     assert [one["at"] for one in told] == sorted(one["at"] for one in told)
     assert len(epochs(told)) >= 2
-    assert set(epochs(told)) <= set(begun(rig.data))
+    assert set(epochs(told)) <= set(reigns(rig.data, 3))
     names = {one["message"] for one in told if one["kind"] == "got"}
     assert {"Election", "IWon", "Promise"} <= names
     causes = [one["cause"] for one in told if one["kind"] == "got"]
@@ -164,7 +158,7 @@ def test_up_writes_a_story_at_its_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     header, *lines = map(json.loads, story.read_text().splitlines())
     assert header["bazaar_story"] == 1
-    assert epochs(lines) == begun(tmp_path / "ring")
+    assert epochs(lines) == reigns(tmp_path / "ring", 3)
     assert f"{len(lines):,} steps" in done.stderr
 
 
@@ -203,7 +197,7 @@ def test_a_running_ring_is_written_as_a_story(trading: Ring, tmp_path: Path) -> 
     header, *lines = map(json.loads, story.read_text().splitlines())
     assert header["source"] == "ring"
     assert epochs(lines)[0] == 1
-    assert set(epochs(lines)) <= set(begun(trading.data))
+    assert set(epochs(lines)) <= set(reigns(trading.data, 3))
     assert {one["peer"] for one in lines} == {0, 1, 2}
     assert f"{len(lines):,} steps" in done.stdout
 
