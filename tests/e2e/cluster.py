@@ -11,12 +11,13 @@ from typing import Any
 from kubernetes import client, config
 from urllib3.util import Retry
 
+from tests.e2e.lanes import first, own
 from tests.e2e.nodes import ControlPlane, Node
 from tests.e2e.tools import attempt, run
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/bazaar"
-NAME = os.environ.get("E2E_CLUSTER", "bazaar-e2e")
+NAME = own(os.environ.get("E2E_CLUSTER", "bazaar-e2e"))
 KEEP = os.environ.get("E2E_KEEP", "") not in {"", "0"}
 """Use the cluster if it is there, and leave it: for work on the tests."""
 REPOSITORY, TAG = "bazaar", "e2e"
@@ -86,8 +87,11 @@ def build_image() -> None:
     run("docker", "build", *flags, "-t", IMAGE, ROOT, seconds=1200)
 
 
-def make(kubeconfig: Path) -> Cluster:
-    """Make the cluster, or take the one that was kept, and give its nodes the image."""
+def make(kubeconfig: Path, shared: Path) -> Cluster:
+    """Make the cluster, or take the one that was kept, and give its nodes the image.
+
+    The image is built once for all lanes, which have a folder in common.
+    """
     there = NAME in run("kind", "get", "clusters").split()
     if there and not KEEP:
         run("kind", "delete", "cluster", "--name", NAME)
@@ -96,11 +100,12 @@ def make(kubeconfig: Path) -> Cluster:
     else:
         node_image = os.environ.get("KIND_NODE_IMAGE", "")
         chosen = ("--image", node_image) if node_image else ()
-        own = ("--kubeconfig", kubeconfig, "--config", Path(__file__).parent / "kind.yaml")
+        where = ("--kubeconfig", kubeconfig, "--config", Path(__file__).parent / "kind.yaml")
         create = ("kind", "create", "cluster", "--name", NAME, "--wait", "180s")
-        run(*create, *chosen, *own, seconds=600)
-    if not os.environ.get("E2E_SKIP_BUILD"):
-        build_image()
+        run(*create, *chosen, *where, seconds=600)
+    with first(shared / "image") as alone:
+        if alone and not os.environ.get("E2E_SKIP_BUILD"):
+            build_image()
     run("kind", "load", "docker-image", IMAGE, "--name", NAME, seconds=600)
     found = Cluster(kubeconfig)
     # kind waits for the control plane alone; a ring made before the others lies on one node, whole.

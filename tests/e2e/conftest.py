@@ -1,14 +1,14 @@
-"""One cluster for the session, one namespace a test; skipped unless asked for.
+"""One cluster for each lane of the session, one namespace a test; skipped unless asked for.
 
-    make e2e         three drills of a kind
-    make e2e-full    a hundred
+    make e2e         three drills of a kind, on two clusters at once; on one: make e2e LANES=1
+    make e2e-full    a hundred, on one
 
-E2E_CLUSTER names the cluster; with E2E_KEEP=1 it is used if it is there, and stays. E2E_DRILLS is
-the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of figures and of what
-failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE to `kind create`.
-With E2E_ADD=1 the figures are added to those that the folder has: the full set takes ten hours, and
-can be run kind by kind (`make e2e-full K=graceful E2E_ADD=1`). E2E_PROMETHEUS brings a Prometheus
-(prometheus.py); without it that test is skipped.
+E2E_CLUSTER names the cluster (lanes add theirs); with E2E_KEEP=1 it is used if it is there, and
+stays. E2E_DRILLS is the number of drills, E2E_RATE the orders a second, E2E_ARTIFACTS the folder of
+figures and of what failed tests leave; DOCKER_BUILD_FLAGS goes to `docker build`, KIND_NODE_IMAGE
+to `kind create`. With E2E_ADD=1 the figures are added to those that the folder has: the full set
+takes ten hours, and can be run kind by kind (`make e2e-full K=graceful E2E_ADD=1`). E2E_PROMETHEUS
+brings a Prometheus (prometheus.py); without it that test is skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import artifacts
+from tests.e2e import artifacts, lanes
 from tests.e2e import cluster as clusters
 from tests.e2e.cluster import Cluster
 from tests.e2e.figures import Figures
@@ -56,6 +56,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give what this lane's drills came to to whoever sums up."""
+    if lanes.LANE:
+        session.config.workeroutput["figures"] = FIGURES.told()  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the same from a lane that has ended; from one that died there is nothing."""
+    FIGURES.take(getattr(node, "workeroutput", {}).get("figures", []))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if FIGURES.runs:
         if os.environ.get("E2E_ADD"):
@@ -69,7 +81,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    yield clusters.make(tmp_path_factory.mktemp("e2e") / "kubeconfig")
+    folder = tmp_path_factory.getbasetemp()
+    kubeconfig = tmp_path_factory.mktemp("e2e") / "kubeconfig"
+    yield clusters.make(kubeconfig, folder.parent if lanes.LANE else folder)
     clusters.remove()
 
 

@@ -107,20 +107,29 @@ class Figures:
         if not file.exists():
             return
         try:
-            runs = json.loads(file.read_text())["runs"]
-            before = [
-                Run(**{**run, "drills": [Drill(**one) for one in run["drills"]]}) for run in runs
-            ]
+            before = [_run(told) for told in json.loads(file.read_text())["runs"]]
         except (ValueError, KeyError, TypeError) as wrong:
             raise ValueError(f"{file} has no figures of drills; move it away: {wrong}") from None
         self.runs[:0] = before
 
+    def told(self) -> list[dict[str, Any]]:
+        """Return all runs, as `take` has them."""
+        return [asdict(run) for run in self.runs]
+
+    def take(self, told: list[dict[str, Any]]) -> None:
+        """Put what another lane was told to these."""
+        self.runs += map(_run, told)
+
     def write(self, folder: Path) -> None:
         """Leave everything in a folder, for people and for programs."""
         folder.mkdir(parents=True, exist_ok=True)
-        told = {"summary": self.summary(), "runs": [asdict(run) for run in self.runs]}
+        told = {"summary": self.summary(), "runs": self.told()}
         (folder / "figures.json").write_text(json.dumps(told, indent=1) + "\n")
         (folder / "figures.md").write_text("\n".join(self.table()) + "\n")
+
+
+def _run(told: dict[str, Any]) -> Run:
+    return Run(**{**told, "drills": [Drill(**one) for one in told["drills"]]})
 
 
 def _summed(kind: str, runs: list[Run]) -> dict[str, Any]:

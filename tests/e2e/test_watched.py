@@ -1,6 +1,6 @@
 """What a Prometheus of the cluster gets: targets, rules, a failover, and data for every panel.
 
-The last file, so that no other test shares its machine with a Prometheus.
+The last file, so that no other test shares its cluster with a Prometheus.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,10 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "figures.json").write_text('{"drills": 3}')
     with pytest.raises(ValueError, match=r"figures\.json has no figures of drills; move it away"):
         Figures().read(tmp_path)
+
+
+def test_lanes_are_summed_up_together() -> None:
+    figures = one(10.0)
+    figures.take(json.loads(json.dumps(one(30.0).told())))
+    (crash,) = figures.summary()
+    assert (crash["drills"], crash["sent"], crash["gap_ms"]["max"]) == (2, 80, 30.0)
