@@ -83,8 +83,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.getbasetemp()
     kubeconfig = tmp_path_factory.mktemp("e2e") / "kubeconfig"
-    yield clusters.make(kubeconfig, folder.parent if lanes.LANE else folder)
-    clusters.remove()
+    try:
+        yield clusters.make(kubeconfig, folder.parent if lanes.LANE else folder)
+    finally:
+        clusters.remove()
 
 
 @pytest.fixture(scope="session")
