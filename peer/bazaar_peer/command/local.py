@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from bazaar_peer.agents.roles import assign_roles
-from bazaar_peer.command import ring_folder
+from bazaar_peer.command import nursery, ring_folder
 from bazaar_peer.command.recorded import record_ring
 from bazaar_peer.command.ring_folder import RingError, RingFile, RingFolder, Running
 from bazaar_peer.command.summary import clear_totals, print_summary, summary
@@ -68,8 +68,13 @@ def up(options: Options) -> None:
     clear_totals(folder)
     settings = partial(_settings, options, folder)
     board = Board(folder, settings(0), sentences=say.print)
+    forks = nursery.begin() if nursery.can_fork() else None
     supervisor = Supervisor(
-        folder=folder, settings=settings, restart_after_s=restart_after, say=board.say
+        folder=folder,
+        settings=settings,
+        restart_after_s=restart_after,
+        say=board.say,
+        nursery=forks,
     )
     url = settings(0).client_url(0)
     say.print(f"ring of {peers} at {url} and up, data in {folder.path}")
@@ -79,6 +84,8 @@ def up(options: Options) -> None:
         asyncio.run(_watch(options, supervisor, board))
     finally:
         folder.note_running(None)
+        if forks is not None:
+            forks.close()
     if options.record is not None:
         count = record_ring(folder, options.record)
         say.print(f"{count:,} steps in {options.record}: bazaar watch {options.record}")

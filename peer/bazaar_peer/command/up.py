@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import signal
-import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
 from bazaar_peer.command.elections import Elections
+from bazaar_peer.command.nursery import Forked, Nursery, alone
 from bazaar_peer.command.ring_folder import RingError, RingFolder
 from bazaar_peer.record.recorder import note_fault
 from bazaar_peer.runtime.driver import EXIT_REMOVED
-from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bazaar_peer.runtime.settings import ProcessSettings
 from bazaar_peer.runtime.stats import Stats
 
 STOP_S = 10.0
@@ -29,6 +30,8 @@ STOP_S = 10.0
 LOOK_S = 0.1
 DAMAGED = 65
 """Exit code of a peer that may not start from its volume (EX_DATAERR)."""
+NOT_STARTED = 71
+"""The same of one that the system refused a process (EX_OSERR)."""
 ASK_S = 0.2
 """Between two looks at the size that the ring wishes for, at one peer after the other."""
 LEFT_S = 1.0
@@ -45,7 +48,7 @@ class Child:
     """One peer's process, through all its lives."""
 
     peer: int
-    process: asyncio.subprocess.Process | None = None
+    process: Forked | Process | None = None
     deaths: int = 0
     out: str = ""
     """Why this peer is not started again, if it is not."""
@@ -60,6 +63,8 @@ class Supervisor:
     settings: Callable[[int], ProcessSettings]
     restart_after_s: float | None
     say: Callable[[str], None]
+    nursery: Nursery | None = None
+    """Where peers are forked from; none: each is a program of its own."""
     children: dict[int, Child] = field(default_factory=dict)
     size: int = 0
     """So many peers the ring wishes for, as far as is known here."""
@@ -209,19 +214,21 @@ class Supervisor:
     async def _live(self, child: Child) -> int:
         settings = self.settings(child.peer)
         log = self.folder.log(child.peer)
-        with log.with_suffix(".err").open("ab") as errors:
-            child.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bazaar_peer.runtime.process",
-                encode_settings(settings),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
-            )
+        try:
+            child.process = await self._started(settings, log.with_suffix(".err"))
+        except OSError as error:
+            self.say(f"peer {child.peer} cannot be started now: {error}")
+            return NOT_STARTED
         return await child.process.wait()
+
+    async def _started(self, settings: ProcessSettings, errors: Path) -> Forked | Process:
+        if self.nursery is not None:
+            try:
+                return await self.nursery.start(settings, errors)
+            except ConnectionError:
+                self.nursery = None
+                self.say("the process that forks peers is gone: they take longer to start now")
+        return await alone(settings, errors)
 
     async def _stop(self) -> None:
         """Ask every peer to end now, and make sure that it does."""

@@ -29,7 +29,7 @@ from bazaar_peer.core.peer import Peer
 from bazaar_peer.core.progress import NEAR
 from bazaar_peer.core.types import NOBODY, SECOND, PeerId, Settings, ordinal_of, peer_id
 from bazaar_peer.market.market import Market
-from bazaar_peer.runtime import heap, logs
+from bazaar_peer.runtime import heap, logs, processes
 from bazaar_peer.runtime.certificates import Certificates
 from bazaar_peer.runtime.client_port import ClientPort, make_app
 from bazaar_peer.runtime.connections import Identity as Speaker
@@ -293,4 +293,6 @@ def main(settings: ProcessSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(decode_settings(sys.argv[1])))
+    told = decode_settings(sys.argv[1])
+    processes.name_itself(processes.title_of(told.ring, told.me))
+    sys.exit(main(told))

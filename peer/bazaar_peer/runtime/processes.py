@@ -1,23 +1,23 @@
 """Which process a peer is: nothing is ever signalled that is not that very peer of that very ring.
 
 A pid comes from a peer's own answer, and could be of another machine, of a container, or of what
-has got the number since. So the process itself is asked: a peer's command line holds its settings.
+has got the number since. So the process itself is asked: it has the peer's name for a title.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import msgspec
+from setproctitle import setproctitle
 
-from bazaar_peer.runtime.settings import ProcessSettings, decode_settings
-
-PROGRAM = "bazaar_peer.runtime.process"
+TITLE = re.compile(r"bazaar: peer (\d+) of ring (\S+)")
+"""What `ps` shows in place of a peer's command line, which would be that of whatever forked it."""
 GONE_S = 30.0
 """A peer that was asked to leave is gone by then: it gives itself 20 s."""
 LOOK_S = 0.005
@@ -27,16 +27,21 @@ class NotOursError(Exception):
     """Nothing was signalled; the text says why."""
 
 
+def title_of(ring: str, peer: int) -> str:
+    return f"bazaar: peer {peer} of ring {ring}"
+
+
+def name_itself(title: str) -> None:
+    """Show everybody on this machine what this process is."""
+    setproctitle(title)
+
+
 def pid_of(ring: str, peer: int) -> int:
     """Return the process that runs a peer on this machine, standing still or not; 0: there is none.
 
-    What does not answer any more can be found by its command line alone.
+    What does not answer any more can be found by its title alone.
     """
-    for pid in _pids():
-        found = settings_of(pid)
-        if found is not None and (found.ring, found.me) == (ring, peer):
-            return pid
-    return 0
+    return next((pid for pid in _pids() if peer_of(pid) == (ring, peer)), 0)
 
 
 def _pids() -> list[int]:
@@ -52,16 +57,10 @@ def _pids() -> list[int]:
     return [int(word) for word in told.stdout.split() if word.isdecimal()]
 
 
-def settings_of(pid: int) -> ProcessSettings | None:
-    """Return the settings that a process of this machine runs a peer with; None: it runs none."""
-    words = _command(pid)
-    at = words.find("{")
-    if at < 0 or PROGRAM not in words[:at]:
-        return None
-    try:
-        return decode_settings(words[at:].rstrip())
-    except msgspec.MsgspecError:
-        return None
+def peer_of(pid: int) -> tuple[str, int] | None:
+    """Return the ring and the peer that a process of this machine runs; None: it runs none."""
+    found = TITLE.fullmatch(_command(pid).strip())
+    return (found[2], int(found[1])) if found else None
 
 
 def _command(pid: int) -> str:
@@ -89,8 +88,7 @@ def send(pid: int, number: signal.Signals, ring: str, peer: int) -> None:
     Raises:
         NotOursError: it is not that peer's, or not ours to signal.
     """
-    settings = settings_of(pid)
-    if settings is None or (settings.ring, settings.me) != (ring, peer):
+    if peer_of(pid) != (ring, peer):
         raise NotOursError(
             f"process {pid} is not peer {peer} of ring {ring} on this machine, and is left alone: "
             "`bazaar drill --url` is for a ring that `bazaar up` runs here"
@@ -113,7 +111,7 @@ async def gone(pid: int, ring: str, peer: int) -> None:
         NotOursError: it has not within `GONE_S`.
     """
     until = time.monotonic() + GONE_S
-    while (found := settings_of(pid)) is not None and (found.ring, found.me) == (ring, peer):
+    while peer_of(pid) == (ring, peer):
         if time.monotonic() > until:
             raise NotOursError(f"peer {peer} (process {pid}) did not end within {GONE_S:g} s")
         await asyncio.sleep(LOOK_S)

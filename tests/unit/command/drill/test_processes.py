@@ -10,25 +10,29 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bazaar_peer.runtime.processes import PROGRAM, NotOursError, send, settings_of
-from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bazaar_peer.runtime.processes import NotOursError, peer_of, pid_of, send, title_of
 
-Starts = Callable[..., subprocess.Popen[bytes]]
-SETTINGS = ProcessSettings(me=3, peers=5, ring="fair", volume="/some folder/peer-3")
+Starts = Callable[[str], subprocess.Popen[bytes]]
+NAMED = """
+import sys
+from bazaar_peer.runtime.processes import name_itself
+name_itself(sys.argv[1])
+print(flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
 def started() -> Iterator[Starts]:
-    """Start processes that wait for ever, with any command line behind the interpreter's own."""
+    """Start processes that wait for ever, with any title."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        wait = "import sys; print(flush=True); sys.stdin.read()"
-        command = [sys.executable, "-c", wait, *words]
+    def start(title: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", NAMED, title]
         one = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         processes.append(one)
         assert one.stdout is not None
-        one.stdout.readline()  # by now the command line is its own
+        one.stdout.readline()  # by now the title is its own
         return one
 
     yield start
@@ -37,27 +41,30 @@ def started() -> Iterator[Starts]:
         process.communicate()
 
 
-def test_peer_is_known_by_its_settings_and_may_be_signalled(started: Starts) -> None:
-    peer = started("-m", PROGRAM, encode_settings(SETTINGS))
+def test_peer_is_known_by_its_title_and_may_be_signalled(started: Starts) -> None:
+    ring = f"ring-{os.getpid()}"
+    peer = started(title_of(ring, 3))
 
-    assert settings_of(peer.pid) == SETTINGS
-    send(peer.pid, signal.SIGKILL, "fair", 3)
+    assert peer_of(peer.pid) == (ring, 3)
+    assert pid_of(ring, 3) == peer.pid
+    assert pid_of(ring, 4) == 0
+    send(peer.pid, signal.SIGKILL, ring, 3)
     assert peer.wait() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
-    "words",
+    "title",
     [
-        (),
-        ("-m", PROGRAM),
-        ("-m", "another.program", encode_settings(SETTINGS)),
-        ("-m", PROGRAM, '{"me": 3, "ring": "fair"}'),
-        ("-m", PROGRAM, encode_settings(SETTINGS)[:-1]),
+        "",
+        "bazaar: peer of ring fair",
+        "bazaar: peer 3 of ring ",
+        "bazaar: peer 3 of ring fair and more",
+        "less bazaar: peer 3 of ring fair",
+        "bazaar: nursery of peers",
     ],
-    ids=["nothing", "no settings", "another program", "no whole settings", "broken settings"],
 )
-def test_foreign_process_is_left_alone(started: Starts, words: tuple[str, ...]) -> None:
-    foreign = started(*words)
+def test_foreign_process_is_left_alone(started: Starts, title: str) -> None:
+    foreign = started(title)
 
     with pytest.raises(NotOursError, match="is left alone"):
         send(foreign.pid, signal.SIGKILL, "fair", 3)
@@ -69,7 +76,7 @@ def test_another_peer_and_another_ring_are_left_alone(
     started: Starts, ring: str, peer: int
 ) -> None:
     """A number that was given again, or told by a peer of another machine."""
-    process = started("-m", PROGRAM, encode_settings(SETTINGS))
+    process = started(title_of("fair", 3))
 
     with pytest.raises(NotOursError, match=f"is not peer {peer} of ring {ring}"):
         send(process.pid, signal.SIGKILL, ring, peer)
