@@ -99,6 +99,8 @@ class Load:
                 {"name": "tmp", "mountPath": "/tmp"},
                 {"name": "admin", "mountPath": "/etc/bazaar-admin", "readOnly": True},
             ],
+            # Without a request it gets next to nothing on a busy node, and is late itself.
+            "resources": {"requests": {"cpu": "200m", "memory": "64Mi"}},
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,

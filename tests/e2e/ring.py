@@ -24,8 +24,8 @@ def manifest(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
     spec.setdefault("peers", 3)
     spec.setdefault("checkpoint", {"keepJournal": True})
     spec.setdefault("market", {"ordersPerSecond": 2})
-    # Room for many peers on few cores.
-    spec.setdefault("resources", {"requests": {"cpu": "20m", "memory": "64Mi"}})
+    # Room for many peers on few cores, and a share of them beside what else runs on a node.
+    spec.setdefault("resources", {"requests": {"cpu": "200m", "memory": "64Mi"}})
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Bazaar",
