@@ -27,6 +27,8 @@ from bazaar_peer.record.entries import (
 MAGIC = b"BZRECRD1"
 _header = struct.Struct("<8sII16x")
 SHAPE_BYTES = 16
+NEVER = (0, 0)
+"""The mark of a slot that was never written: boots are numbered from 1."""
 PIECE_BYTES = 16384
 _check = struct.Struct("<I")
 _rest = struct.Struct("<IQQH")
@@ -40,11 +42,12 @@ class RingFile:
         self.slot_bytes, self.slots = slot_bytes, slots
         size = _header.size + slot_bytes * slots
         head = _header.pack(MAGIC, slot_bytes, slots)
-        if not _is_ours(path, head, size):
+        there = _is_ours(path, head, size)
+        if not there:
             fresh = path.with_name(f"{path.name}.new")
             _write_empty(fresh, head, size)
             os.replace(fresh, path)
-        self.count = self._found(path.read_bytes()[_header.size :])
+        self.count = self._found(path.read_bytes()[_header.size :]) if there else 0
         """The next entry's number; that of its slot is the rest by `slots`."""
         self._file = os.open(path, os.O_RDWR)
 
@@ -78,12 +81,12 @@ class RingFile:
                 yield entry
 
     def last(self) -> Mark:
-        """Return the newest entry's mark; (0, 0): there is none."""
+        """Return the newest entry's mark; `NEVER`: there is none."""
         for number in range(self.count - 1, self._oldest() - 1, -1):
             entry = self._at(number)
             if entry is not None:
                 return entry.mark
-        return (0, 0)
+        return NEVER
 
     def close(self) -> None:
         os.close(self._file)
@@ -92,8 +95,10 @@ class RingFile:
         """Return where to go on: behind the newest mark that is whole."""
         marks = list(struct.iter_unpack(f"<4xIQ{self.slot_bytes - 16}x", slots))
         for place in sorted(range(len(marks)), key=marks.__getitem__, reverse=True):
+            if marks[place] == NEVER:
+                break
             if _entry_of(slots[place * self.slot_bytes : (place + 1) * self.slot_bytes]):
-                was_full = marks[-1] > (0, 0)
+                was_full = marks[-1] > NEVER
                 return place + 1 + (self.slots if was_full else 0)
         return 0
 
