@@ -12,13 +12,13 @@ import shlex
 from typing import Any
 from urllib.parse import quote
 
-from tests.e2e.cluster import NAME, Cluster
+from tests.e2e.cluster import KEEP, NAME, Cluster
 from tests.e2e.tools import attempt, run
 
 COMMAND = os.environ.get("E2E_PROMETHEUS", "")
 MISSING = "E2E_PROMETHEUS names no command that brings a Prometheus to the cluster"
-PROXY = "/api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy/api/v1"
-DEFINITION = "podmonitors.monitoring.coreos.com"
+PLACE = "monitoring"
+PROXY = f"/api/v1/namespaces/{PLACE}/services/prometheus-operated:9090/proxy/api/v1"
 
 
 class Prometheus:
@@ -26,9 +26,14 @@ class Prometheus:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        there = attempt("kubectl", "get", "crd", DEFINITION, env=cluster.env).returncode == 0
-        if not there:
+        there = ("kubectl", "get", "namespace", PLACE)
+        if attempt(*there, env=cluster.env).returncode != 0:
             run(*shlex.split(COMMAND), NAME, seconds=900, env=cluster.env)
+
+    def remove(self) -> None:
+        """Let it go, unless the cluster is kept: it would be made anew each time."""
+        if not KEEP:
+            self.cluster.kubectl("delete", "namespace", PLACE, "--wait=false")
 
     def get(self, path: str) -> Any:
         told = json.loads(self.cluster.kubectl("get", "--raw", f"{PROXY}/{path}"))

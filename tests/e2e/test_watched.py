@@ -1,7 +1,4 @@
-"""What a Prometheus of the cluster gets: targets, rules, a failover, and data for every panel.
-
-The last file, so that no other test shares its cluster with a Prometheus.
-"""
+"""What a Prometheus of the cluster gets: targets, rules, a failover, and data for every panel."""
 
 from __future__ import annotations
 
@@ -36,13 +33,17 @@ MAY_BE_EMPTY = {"Volumes used"}
 
 @pytest.fixture
 def watched(cluster: Cluster, operator: Release) -> Iterator[Prometheus]:
-    """A Prometheus, and an operator whose release has monitors, rules and the dashboard."""
+    """A Prometheus, and an operator whose release has monitors, rules and the dashboard.
+
+    It goes with this test: no other one shares its cluster with a Prometheus.
+    """
     if not prometheus.COMMAND:
         pytest.skip(prometheus.MISSING)
     made = Prometheus(cluster)
     operator.install(*ON)
     yield made
     operator.install(*OFF)
+    made.remove()
 
 
 def test_failover_is_seen_by_prometheus_and_every_panel_has_data(
