@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,30 +83,15 @@ class Cluster:
         return self.helm("upgrade", "--install", release, CHART, "-n", namespace, *image, *options)
 
 
-def build_image() -> None:
-    flags = shlex.split(os.environ.get("DOCKER_BUILD_FLAGS", ""))
-    run("docker", "build", *flags, "-t", IMAGE, ROOT, seconds=1200)
-
-
 def make(kubeconfig: Path, shared: Path) -> Cluster:
     """Make the cluster, or take the one that was kept, and give its nodes the image.
 
-    The image is built once for all lanes, which have a folder in common.
+    The image is built meanwhile, once for all lanes, which have a folder in common.
     """
-    there = NAME in run("kind", "get", "clusters").split()
-    if there and not KEEP:
-        run("kind", "delete", "cluster", "--name", NAME)
-    if there and KEEP:
-        run("kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", kubeconfig)
-    else:
-        node_image = os.environ.get("KIND_NODE_IMAGE", "")
-        chosen = ("--image", node_image) if node_image else ()
-        where = ("--kubeconfig", kubeconfig, "--config", Path(__file__).parent / "kind.yaml")
-        create = ("kind", "create", "cluster", "--name", NAME, "--wait", "180s")
-        run(*create, *chosen, *where, seconds=600)
-    with first(shared / "image") as alone:
-        if alone and not os.environ.get("E2E_SKIP_BUILD"):
-            build_image()
+    with ThreadPoolExecutor() as beside:
+        image = beside.submit(_build_image, shared / "image")
+        _make_cluster(kubeconfig)
+        image.result()
     run("kind", "load", "docker-image", IMAGE, "--name", NAME, seconds=600)
     found = Cluster(kubeconfig)
     # kind waits for the control plane alone; a ring made before the others lies on one node, whole.
@@ -113,6 +99,27 @@ def make(kubeconfig: Path, shared: Path) -> Cluster:
     for node in found.nodes:
         node.keep_logs()
     return found
+
+
+def _build_image(mark: Path) -> None:
+    flags = shlex.split(os.environ.get("DOCKER_BUILD_FLAGS", ""))
+    with first(mark) as alone:
+        if alone and not os.environ.get("E2E_SKIP_BUILD"):
+            run("docker", "build", *flags, "-t", IMAGE, ROOT, seconds=1200)
+
+
+def _make_cluster(kubeconfig: Path) -> None:
+    there = NAME in run("kind", "get", "clusters").split()
+    if there and KEEP:
+        run("kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", kubeconfig)
+        return
+    if there:
+        run("kind", "delete", "cluster", "--name", NAME)
+    node_image = os.environ.get("KIND_NODE_IMAGE", "")
+    chosen = ("--image", node_image) if node_image else ()
+    where = ("--kubeconfig", kubeconfig, "--config", Path(__file__).parent / "kind.yaml")
+    create = ("kind", "create", "cluster", "--name", NAME, "--wait", "180s")
+    run(*create, *chosen, *where, seconds=600)
 
 
 def remove() -> None:
