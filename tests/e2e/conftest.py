@@ -31,7 +31,7 @@ from tests.e2e.ring import Ring
 from tests.e2e.tools import attempt, missing
 
 SYSTEM = "bazaar-system"
-TEST_S = 6 * 3600 if os.environ.get("E2E_FULL") else 1800
+TEST_S = 6 * 3600 if os.environ.get("E2E_FULL") else 2700
 FAILED = pytest.StashKey[bool]()
 FIGURES = Figures()
 FIRST = "test_watched.py"

@@ -28,7 +28,7 @@ class Prometheus:
         self.cluster = cluster
         there = ("kubectl", "get", "namespace", PLACE)
         if attempt(*there, env=cluster.env).returncode != 0:
-            run(*shlex.split(COMMAND), NAME, seconds=900, env=cluster.env)
+            run(*shlex.split(COMMAND), NAME, seconds=1500, env=cluster.env)
 
     def remove(self) -> None:
         """Let it go, unless the cluster is kept: it would be made anew each time."""

@@ -175,8 +175,17 @@ async def alone(settings: ProcessSettings, errors: Path) -> asyncio.subprocess.P
 
 
 def can_fork() -> bool:
-    """Tell whether a nursery works here: elsewhere a fork without exec is not safe, or no help."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+    """Tell whether a nursery works here.
+
+    On other systems than Linux a fork without exec is not safe; some sandboxes have no pidfds.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 def begin() -> Nursery:

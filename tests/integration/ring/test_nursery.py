@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -166,6 +167,16 @@ def test_peers_live_on_where_there_is_no_room_for_another(tmp_path: Path) -> Non
     said, *ends = told(story, tmp_path / "errors", refused=3)
     assert "temporarily unavailable" in said
     assert ends == [7, None, -9]
+
+
+def test_where_processes_have_no_descriptors_nobody_is_forked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "planted")
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    assert not nursery.can_fork()
 
 
 # ---- a ring
