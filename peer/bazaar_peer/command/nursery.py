@@ -165,7 +165,8 @@ async def alone(settings: ProcessSettings, errors: Path) -> asyncio.subprocess.P
     """Start a peer that imports everything itself: without a nursery."""
     with errors.open("ab") as file:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bazaar_peer.runtime.process", encode_settings(settings)),
+            *(sys.executable, "-m", "bazaar_peer.runtime.process"),
+            *(encode_settings(settings), str(os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -209,6 +210,7 @@ def _serve(channel: socket.socket) -> None:
     waits = selectors.DefaultSelector()
     waits.register(channel, selectors.EVENT_READ)
     living: dict[int, int] = {}
+    own = os.getpid()
 
     def tell(what: Started | Refused | Ended) -> None:
         channel.send(msgspec.json.encode(what))
@@ -227,7 +229,7 @@ def _serve(channel: socket.socket) -> None:
                 _signal(asked, living)
                 continue
             try:
-                pid = os.fork() or _peer(asked)
+                pid = os.fork() or _peer(asked, own)
             except OSError as error:
                 tell(Refused(error.errno or 0))
                 continue
@@ -248,13 +250,13 @@ def _signal(asked: Send, living: dict[int, int]) -> None:
             signal.pidfd_send_signal(living[asked.pid], asked.number)
 
 
-def _peer(start: Start) -> NoReturn:
-    """Be a peer, to its end."""
+def _peer(start: Start, parent: int) -> NoReturn:
+    """Be a peer, to its end; its parent may be gone before it looks."""
     code = 1
     try:
         _stand_alone(start.errors)
         processes.name_itself(processes.title_of(start.settings.ring, start.settings.me))
-        code = process.main(start.settings)
+        code = process.main(start.settings, parent)
     except BaseException:
         traceback.print_exc()
     finally:

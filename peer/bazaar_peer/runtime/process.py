@@ -1,4 +1,4 @@
-"""One peer's process: `python -m bazaar_peer.runtime.process SETTINGS` (one JSON argument).
+"""One peer's process: `python -m bazaar_peer.runtime.process SETTINGS PARENT` (JSON, a process id).
 
 SIGTERM leaves well: hand over, answer what was taken, go (R11). SIGINT ends at once, cleanly: it
 is how `bazaar up` ends a whole ring, where there is nobody to hand over to. In a cluster a process
@@ -63,7 +63,8 @@ CATCH_UP_S, CATCH_UP_LOOK_S = 1.0, 0.01
 class Asked:
     """What this process was asked to do, however many lives ago: to end now, or to leave well."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
         loop = asyncio.get_running_loop()
         self.now, self.leave = asyncio.Event(), asyncio.Event()
         loop.add_signal_handler(signal.SIGINT, self.now.set)
@@ -75,7 +76,7 @@ class Asked:
     def waits(self) -> list[asyncio.Task[Any]]:
         """Return tasks of which one is done once the process is to end; caller duty: cancel."""
         loop = asyncio.get_running_loop()
-        ends = (self.now.wait(), self.leave.wait(), _parent_gone())
+        ends = (self.now.wait(), self.leave.wait(), parent_gone(self._parent))
         return [loop.create_task(end) for end in ends]
 
 
@@ -212,16 +213,15 @@ async def caught_up(peer: Peer, over: Callable[[], bool]) -> None:
         await asyncio.sleep(CATCH_UP_LOOK_S)
 
 
-async def _parent_gone() -> None:
+async def parent_gone(parent: int) -> None:
     """Return when the process that started this one is gone: no orphan goes on trading."""
-    parent = os.getppid()
     while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
         await asyncio.sleep(PARENT_LOOK_S)
 
 
-async def lives(settings: ProcessSettings) -> int:
+async def lives(settings: ProcessSettings, parent: int) -> int:
     """Run one life, in a cluster one after the other; return the exit code."""
-    asked = Asked()
+    asked = Asked(parent)
     telemetry = Telemetry(settings.items, max(settings.peers, CLUSTER_MAX))
     certificates = certificates_of(settings)
     if certificates is not None:
@@ -265,25 +265,25 @@ async def _awaited(
         await waiting.close()
 
 
-async def _run(settings: ProcessSettings) -> int:
+async def _run(settings: ProcessSettings, parent: int) -> int:
     """Run all lives; in a cluster the process ends here, with everything closed.
 
     The loop's own end waits for every name that is still looked up: after the deletion of a whole
     ring, whose names are gone, for longer than the pod's grace period.
     """
-    code = await lives(settings)
+    code = await lives(settings, parent)
     if settings.in_cluster:
         logging.shutdown()
         os._exit(code)
     return code
 
 
-def main(settings: ProcessSettings) -> int:
-    """Run a peer's process; return its exit code."""
+def main(settings: ProcessSettings, parent: int = 0) -> int:
+    """Run a peer's process, which `parent` started (0: who is it now); return its exit code."""
     path = Path(settings.log) if settings.log else None
     logs.start(path, settings.me, as_json=settings.log_json, level=settings.log_level)
     try:
-        return uvloop.run(_run(settings))
+        return uvloop.run(_run(settings, parent or os.getppid()))
     except NotWanted as answer:
         log.info("not_wanted", extra={"fields": {"why": str(answer)}})
         return EXIT_REMOVED
@@ -295,4 +295,4 @@ def main(settings: ProcessSettings) -> int:
 if __name__ == "__main__":
     told = decode_settings(sys.argv[1])
     processes.name_itself(processes.title_of(told.ring, told.me))
-    sys.exit(main(told))
+    sys.exit(main(told, int(sys.argv[2])))

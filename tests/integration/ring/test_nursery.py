@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from bazaar_peer.command import nursery
-from bazaar_peer.runtime.processes import peer_of
+from bazaar_peer.runtime.process import parent_gone
+from bazaar_peer.runtime.processes import peer_of, pid_of
 from bench.rig import Ring
 from tests.integration.ring.conftest import (
     StartRing,
@@ -41,13 +43,14 @@ from bazaar_peer.runtime.settings import ProcessSettings
 RAISES, RETURNS, WAITS, TELLS = range(4)
 leaked = open(os.devnull)
 
-def planted(settings):
+def planted(settings, parent):
     if settings.me == RAISES:
         raise RuntimeError("planted")
     if settings.me == WAITS:
         time.sleep(30)
     if settings.me == TELLS:
-        print(os.getsid(0) == os.getpid(), len(os.listdir("/proc/self/fd")), file=sys.stderr)
+        files = len(os.listdir("/proc/self/fd"))
+        print(parent == os.getppid(), os.getsid(0) == os.getpid(), files, file=sys.stderr)
     return 7
 
 process.main = planted
@@ -112,7 +115,7 @@ def test_a_peer_s_end_is_told(tmp_path: Path) -> None:
 def test_a_peer_has_no_file_and_no_session_of_another(tmp_path: Path) -> None:
     """But its three streams, and the folder that it lists."""
     assert told("return await (await start(TELLS)).wait()", tmp_path / "errors") == 7
-    assert (tmp_path / "errors").read_text() == "True 4\n"
+    assert (tmp_path / "errors").read_text() == "True True 4\n"
 
 
 @needs_fork
@@ -210,6 +213,23 @@ def test_ring_goes_on_without_its_nursery(start: StartRing, folder: Path) -> Non
     assert rig.stop()["epoch"] > 1
     assert "the process that forks peers is gone" in rig.errors.read_text()
     assert bazaar("verify", rig.data).stdout.splitlines()[-1] == "no violation found"
+
+
+async def test_a_parent_that_was_gone_from_the_start_is_missed_at_once() -> None:
+    """`bazaar up` that is killed while its peers still start left a ring that traded on."""
+    await asyncio.wait_for(parent_gone(os.getpid()), 0.5)
+
+
+@needs_fork
+def test_nobody_is_left_of_a_ring_that_is_killed_while_it_starts(folder: Path) -> None:
+    rig = Ring(3, take_ports(3), folder / "ring", "--no-agents")
+    made = folder / "ring" / "ring.json"
+    ring = until(lambda: json.loads(made.read_text())["ring"] if made.exists() else None, "a ring")
+    until(lambda: pid_of(ring, 0), "a peer that starts")
+    rig.process.kill()
+    rig.process.communicate()
+
+    until(lambda: not any(pid_of(ring, peer) for peer in range(3)), "nobody is left")
 
 
 def test_ring_trades_where_nothing_can_be_forked(folder: Path) -> None:

@@ -289,7 +289,9 @@ async def test_disk_that_fails_in_the_middle_ends_the_process(
     file = tmp_path / f"{restoring.KEPT}{MARK}"
     await asyncio.to_thread(file.write_bytes, BACKUP)
     settings = settings_of(tmp_path)
-    life = asyncio.create_task(process._awaited(settings, process.Asked(), Telemetry(), None))
+    life = asyncio.create_task(
+        process._awaited(settings, process.Asked(os.getppid()), Telemetry(), None)
+    )
     async with asyncio.timeout(20):
         while not (made and made[0].volume):  # noqa: ASYNC110 - it names its volume
             await asyncio.sleep(0.01)
