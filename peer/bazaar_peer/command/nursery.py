@@ -117,8 +117,8 @@ class Nursery:
         if self._listener.done():
             raise ConnectionResetError
         began: asyncio.Future[Forked] = loop.create_future()
+        self.ask(Start(settings, str(errors)))  # first: what is not sent is not answered
         self._asked.append(began)
-        self.ask(Start(settings, str(errors)))
         return await began
 
     def ask(self, what: Start | Send) -> None:
