@@ -70,7 +70,8 @@ class Pods:
             reserve_bytes=1 << 20,
             **more,
         )
-        command = [sys.executable, "-m", "bazaar_peer.runtime.process", encode_settings(settings)]
+        program = (sys.executable, "-m", "bazaar_peer.runtime.process")
+        command = (*program, encode_settings(settings), str(os.getpid()))
         self.processes.append(subprocess.Popen(command))
         return self.processes[-1]
 
