@@ -9,7 +9,6 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,8 +21,9 @@ from unittest import mock
 from cryptography import x509
 
 from bazaar_operator import certificates
+from bazaar_peer.runtime import processes
 from bazaar_peer.runtime.certificates import Certificates
-from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bazaar_peer.runtime.settings import ProcessSettings
 from bench.rig import until
 
 TOKEN = "the-token-of-this-ring"
@@ -70,9 +70,7 @@ class Pods:
             reserve_bytes=1 << 20,
             **more,
         )
-        program = (sys.executable, "-m", "bazaar_peer.runtime.process")
-        command = (*program, encode_settings(settings), str(os.getpid()))
-        self.processes.append(subprocess.Popen(command))
+        self.processes.append(subprocess.Popen(processes.program_of(settings)))
         return self.processes[-1]
 
     def get(self, pod: int, path: str = "/v1/peer") -> dict[str, Any]:

@@ -25,7 +25,7 @@ import msgspec
 from msgspec import Struct
 
 from bazaar_peer.runtime import process, processes
-from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
+from bazaar_peer.runtime.settings import ProcessSettings
 
 PACKET = 64 * 1024
 """Bytes; settings are far shorter."""
@@ -165,8 +165,7 @@ async def alone(settings: ProcessSettings, errors: Path) -> asyncio.subprocess.P
     """Start a peer that imports everything itself: without a nursery."""
     with errors.open("ab") as file:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bazaar_peer.runtime.process"),
-            *(encode_settings(settings), str(os.getpid())),
+            *processes.program_of(settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -265,18 +264,12 @@ def _peer(start: Start, parent: int) -> NoReturn:
         os._exit(code)
 
 
-def _stand_alone(errors: str, keep: int = -1) -> None:
-    """Leave the terminal, and every file but one that was open."""
+def _stand_alone(errors: str, keep: int = 2) -> None:
+    """Leave the terminal, and every file that was open but the three streams and one to keep."""
     os.setsid()
-    nothing, file = os.open(os.devnull, os.O_RDONLY), _appended(errors)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    file = os.open(errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for number, given in enumerate((nothing, file, file)):
         os.dup2(given, number)
-    if keep < 0:
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        return
     os.closerange(3, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _appended(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -11,10 +11,13 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from setproctitle import setproctitle
+
+from bazaar_peer.runtime.settings import ProcessSettings, encode_settings
 
 TITLE = re.compile(r"bazaar: peer (\d+) of ring (\S+)")
 """What `ps` shows in place of a peer's command line, which would be that of whatever forked it."""
@@ -25,6 +28,12 @@ LOOK_S = 0.005
 
 class NotOursError(Exception):
     """Nothing was signalled; the text says why."""
+
+
+def program_of(settings: ProcessSettings) -> tuple[str, ...]:
+    """Return the command line of a peer that is a child of this process."""
+    program = (sys.executable, "-m", "bazaar_peer.runtime.process")
+    return (*program, encode_settings(settings), str(os.getpid()))
 
 
 def title_of(ring: str, peer: int) -> str:
